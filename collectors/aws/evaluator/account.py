@@ -18,6 +18,7 @@ from collectors.aws.evaluator.grants import (
     Summary,
     admin_combinations,
     is_admin,
+    powers_given,
     summarize,
 )
 from collectors.aws.evaluator.policy import PolicyDocument, parse
@@ -29,14 +30,15 @@ from collectors.aws.evaluator.resolved import (
     reading,
     resolve,
 )
+from collectors.aws.evaluator.resource_actions import given_permissions
 from collectors.aws.evaluator.resource_control import documents, limited_actions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from collectors.aws.evaluator.escalation import PowerOn
     from collectors.aws.evaluator.facts import AwsFacts
-    from scanner.records import Power
 
 EVERYTHING = parse(
     {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
@@ -57,12 +59,13 @@ class AccountEvaluation:
         self.scps_unknown = facts.scps is None and facts.management is not True
         self.rcps = documents(facts)
         self.reach = self._reach()
+        self.given = given_permissions(facts, self.directory.principals, self.rcps, as_of)
         self.interned: dict[tuple[object, ...], tuple[object, ...]] = {}
         self.limits_of: dict[tuple[object, ...], PolicyLimits] = {}
         self.summaries: dict[tuple[object, ...], Summary] = {}
         self.admins: dict[tuple[object, ...], bool] = {}
         self.denying: dict[str, bool] = {}
-        self.strong_powers: dict[str, frozenset[Power]] = {}
+        self.strong_powers: dict[str, frozenset[PowerOn]] = {}
         self.limited: dict[str, tuple[tuple[object, ...], PolicyLimits]] = {}
         self.wanted: dict[tuple[object, ...], tuple[tuple[ResolvedStatement, ...], int]] = {}
         self.holders = {one.arn: self._holder(one) for one in self.directory.principals}
@@ -205,6 +208,11 @@ class AccountEvaluation:
             summary = self.summary(principal, document)
             admin = admin or summary.admin
             on_condition = on_condition or any(one.power == "admin" for one in summary.held)
+        given = self._given(principal)
+        if given is not None:
+            parts |= {("given", id(row.statement), row.truth) for row in given.allows}
+            for row in given.allows:
+                actions |= row.actions
         key: tuple[object, ...] = (frozenset(parts), limits_key)
         key = self.interned.setdefault(key, key)
         alone = admin
@@ -215,7 +223,7 @@ class AccountEvaluation:
             admin = together
         return Holder(
             principal=principal,
-            authorizer=Authorizer(allows=tuple(some), limits=limits, context=principal.context),
+            authorizer=Authorizer(allows=tuple(some), limits=limits, context=principal.context, given=given),
             actions=actions,
             key=key,
             admin=admin,
@@ -224,6 +232,18 @@ class AccountEvaluation:
             unlimited=not limits.layers or self._may_be_admin(principal, limits_key),
             stronger=frozenset() if admin or not actions else frozenset(self._changes_to_admin(principal)),
         )
+
+    def _given(self, principal: Principal) -> Authorizer | None:
+        """Return what resources give to a principal, as far as it is relevant to escalation paths."""
+        mask = interesting()
+        rows = tuple(
+            msgspec.structs.replace(row, actions=row.actions & mask)
+            for row in self.given.get(principal.arn, ())
+            if row.actions & mask
+        )
+        if not rows:
+            return None
+        return Authorizer(allows=rows, limits=self.limits_on_given(principal), context=principal.context)
 
     def _relevant_rows(
         self, principal: Principal, document: PolicyDocument, part: tuple[object, ...]
@@ -302,18 +322,27 @@ class AccountEvaluation:
             found = self.tried[key] = tried(hit, holder, self.search.way)
         return found
 
-    def _strong_powers(self, arn: str) -> frozenset[Power]:
-        """Return the powers that someone gains by becoming a principal."""
+    def _strong_powers(self, arn: str) -> frozenset[PowerOn]:
+        """Return the powers that someone gains by becoming a principal, from its own policies and from those of
+        resources.
+        """
         found = self.strong_powers.get(arn)
         if found is None:
             principal = self.by_arn[arn]
-            found = self.strong_powers[arn] = frozenset(
-                one.power
+            held = {
+                (one.power, resource)
                 for attachment in principal.attachments
                 if attachment.document is not None
                 for one in self.summary(principal, attachment.document).held
-                if one.power != "read"
-            )
+                for resource in one.resources
+            }
+            for row in self.given.get(arn, ()):
+                held |= {
+                    (power, resource)
+                    for power in powers_given(row.statement, row.actions)
+                    for resource in row.resources
+                }
+            found = self.strong_powers[arn] = frozenset(one for one in held if one[0] != "read")
         return found
 
     def writes(self, principal: Principal) -> bool:

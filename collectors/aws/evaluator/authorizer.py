@@ -38,9 +38,22 @@ class Authorizer(msgspec.Struct, frozen=True, kw_only=True):
     allows: tuple[ResolvedStatement, ...]
     limits: PolicyLimits
     context: RequestContext
+    given: Authorizer | None = None
+    """What the policies of resources give, within what limits that; None for nothing."""
+
+    @property
+    def rows(self) -> tuple[ResolvedStatement, ...]:
+        """Return every Allow, of the principal's policies and of resources."""
+        return self.allows if self.given is None else (*self.allows, *self.given.allows)
 
     def on(self, action: str, arn: str, asking: RequestFacts | None = None) -> Truth:
         """Return how certainly the principal can perform ``action`` on the resource ``arn``."""
+        own = self._on(action, arn, asking)
+        if self.given is None or own is Truth.YES:
+            return own
+        return max(own, self.given.on(action, arn, asking))
+
+    def _on(self, action: str, arn: str, asking: RequestFacts | None) -> Truth:
         bit = matching(action.lower())
         context = self._context(asking)
         truth = _most(self.allows, bit, arn, context)
@@ -68,7 +81,7 @@ class Authorizer(msgspec.Struct, frozen=True, kw_only=True):
         """
         bit = matching(action.lower())
         context = self._context(asking)
-        best = Truth.NO
+        best = Truth.NO if self.given is None else self.given.somewhere(action, template, asking)
         for row in self.allows:
             if not row.actions & bit:
                 continue

@@ -37,11 +37,16 @@ class PermissionRemoval(msgspec.Struct, frozen=True, kw_only=True):
     """An ARN; ``*`` for every resource."""
     role: str | None = None
     """The name of the role that may name the holder in its trust policy, for sts:AssumeRole."""
+    given_to: str | None = None
+    """The holder's ARN, if only the policy of the resource allows the actions."""
 
     def __str__(self) -> str:
         """Return the change in words, to follow "Remove"."""
         if not self.actions:
             return f"this identity from the trust policy of {self.role}"
+        if self.given_to is not None:
+            place = "resources" if self.resource == "*" else self.resource
+            return f"{self.given_to} from the policy of {place}"
         text = " and ".join(self.actions)
         if self.resource != "*":
             text += f" on {self.resource}"
@@ -97,7 +102,19 @@ def cut_of(hit: Hit, holder: Holder) -> PermissionRemoval:
         case _:
             # These steps name no identity: what they change exists, or does not yet.
             resource = "*"
-    return PermissionRemoval(actions=tuple(held) or step.actions[:1], resource=resource)
+    return PermissionRemoval(
+        actions=tuple(held) or step.actions[:1],
+        resource=resource,
+        given_to=holder.principal.arn if _only_given(holder, held, resource) else None,
+    )
+
+
+def _only_given(holder: Holder, actions: list[str], resource: str) -> bool:
+    """Return whether a holder may use actions only because the policy of the resource says so."""
+    if holder.authorizer.given is None or resource == "*":
+        return False
+    own = msgspec.structs.replace(holder.authorizer, given=None)
+    return all(own.on(action, resource) is Truth.NO for action in actions)
 
 
 def without(holder: Holder, cuts: Iterable[PermissionRemoval]) -> Holder:
@@ -111,16 +128,21 @@ def without(holder: Holder, cuts: Iterable[PermissionRemoval]) -> Holder:
         if cut.resource != "*"
     ]
     denies = resolve(parse({"Version": "2012-10-17", "Statement": statements}), before.context).denies
-    return msgspec.structs.replace(
-        holder,
-        authorizer=Authorizer(
+
+    def less(authorizer: Authorizer) -> Authorizer:
+        return Authorizer(
             allows=tuple(
                 msgspec.structs.replace(row, actions=row.actions & ~gone) if row.actions & gone else row
-                for row in before.allows
+                for row in authorizer.allows
             ),
-            limits=PolicyLimits(layers=before.limits.layers, denies=(*before.limits.denies, *denies)),
-            context=before.context,
-        ),
+            limits=PolicyLimits(layers=authorizer.limits.layers, denies=(*authorizer.limits.denies, *denies)),
+            context=authorizer.context,
+            given=None if authorizer.given is None else less(authorizer.given),
+        )
+
+    return msgspec.structs.replace(
+        holder,
+        authorizer=less(before),
         actions=holder.actions & ~gone,
         key=(holder.key, tuple(given)),
     )

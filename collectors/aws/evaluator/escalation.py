@@ -6,7 +6,7 @@ per round, and only for paths whose actions it allows.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ from collectors.aws.evaluator.escalation_paths import (
 )
 from collectors.aws.evaluator.escalation_steps import StepAuthorizer, about
 from collectors.aws.evaluator.grants import names_service
+from collectors.aws.evaluator.policy import glob
 from collectors.aws.evaluator.role_trust import trusts
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from scanner.records import Power
 
 T = TypeVar("T")
+PowerOn: TypeAlias = "tuple[Power, str]"
+"""A power, and a pattern of the resources that it is on."""
 
 MOST_LINKS = 5
 """Maximum number of ``can_become`` links for one holder."""
@@ -150,37 +153,68 @@ class Search:
             return hits
         return [hit for hit in hits if hit.truth is Truth.YES]
 
-    def unprivileged_targets(self, powers: Callable[[str], frozenset[Power]]) -> dict[str, list[Hit]]:
+    def unprivileged_targets(self, powers: Callable[[str], frozenset[PowerOn]]) -> dict[str, list[Hit]]:
         """Return, by the holder's ARN, the principals that it can become that are not privileged but have a power that
-        the holder lacks: roles it may assume, users and roles whose access it may take over, and roles of existing
-        compute that it may change.
+        the holder lacks, or lead to one that has: roles it may assume, users and roles whose access it may take over, and
+        roles of existing compute that it may change.
         """
         self._ready = False
         self._index(set(self.steps.by_arn))
         found: dict[str, list[Hit]] = {}
         shared: dict[tuple[object, ...], list[Hit]] = {}
-        for holder in self.holders.values():
-            principal = holder.principal
-            if principal.arn in self.privileged or principal.kind == "iam-group":
-                continue
-            own = powers(principal.arn)
-            useful: Callable[[Principal], bool] = lambda one: bool(powers(one.arn) - own)  # noqa: B023, E731
-            assumed = (
-                Hit(path=assume_role(), target=role, truth=truth)
-                for role, truth in self._assumable(holder, self.named, self.all["open"], useful)
-                if truth is not Truth.NO
-            )
-            hits = list(itertools.islice(assumed, MOST_LINKS))
-            if holder.actions:
-                key = (holder.key, own)
-                taken = shared.get(key)
-                if taken is None:
-                    taken = shared[key] = list(self._takeovers(holder, useful))
-                hits += taken
-            more = [hit for hit in hits if hit.target is not None and hit.target.arn != principal.arn]
-            if more:
-                found[principal.arn] = best_hits(more)
+        for holder in self._unprivileged():
+            own = powers(holder.principal.arn)
+            useful: Callable[[Principal], bool] = lambda one: _gains(own, powers(one.arn))  # noqa: B023, E731
+            hits = self._become(holder, useful, shared, own)
+            if hits:
+                found[holder.principal.arn] = hits
+        fresh = set(found)
+        for _ in range(MOST_ROUNDS):
+            if not fresh:
+                break
+            self._index(fresh)
+            leading = fresh
+            shared, fresh = {}, set()
+            for holder in self._unprivileged():
+                arn = holder.principal.arn
+                known = {hit.target.arn for hit in found.get(arn, ()) if hit.target is not None}
+                hits = self._become(holder, lambda one: one.arn in leading, shared, None)  # noqa: B023
+                more = [hit for hit in hits if hit.target is not None and hit.target.arn not in known]
+                if more:
+                    if arn not in found:
+                        fresh.add(arn)
+                    found[arn] = [*found.get(arn, ()), *more]
         return found
+
+    def _unprivileged(self) -> Iterator[Holder]:
+        return (
+            holder
+            for holder in self.holders.values()
+            if holder.principal.arn not in self.privileged and holder.principal.kind != "iam-group"
+        )
+
+    def _become(
+        self,
+        holder: Holder,
+        useful: Callable[[Principal], bool],
+        shared: dict[tuple[object, ...], list[Hit]],
+        own: frozenset[PowerOn] | None,
+    ) -> list[Hit]:
+        """Return the useful indexed principals that a holder can become; takeovers are computed once for equal policies."""
+        principal = holder.principal
+        assumed = (
+            Hit(path=assume_role(), target=role, truth=truth)
+            for role, truth in self._assumable(holder, self.fresh_named, self.fresh["open"], useful)
+            if truth is not Truth.NO
+        )
+        hits = list(itertools.islice(assumed, MOST_LINKS))
+        if holder.actions:
+            key = (holder.key, own)
+            taken = shared.get(key)
+            if taken is None:
+                taken = shared[key] = list(self._takeovers(holder, useful))
+            hits += taken
+        return best_hits([hit for hit in hits if hit.target is not None and hit.target.arn != principal.arn])
 
     def _takeovers(self, holder: Holder, useful: Callable[[Principal], bool]) -> Iterator[Hit]:
         """Yield the useful principals whose access the holder may take over, directly or through existing compute."""
@@ -316,7 +350,7 @@ class Search:
         """Yield the principals in the indexes that an Allow for an action names."""
         mask = catalog().of(actions)
         patterns = dict.fromkeys(
-            pattern for row in holder.authorizer.allows if row.actions & mask for pattern in row.resources
+            pattern for row in holder.authorizer.rows if row.actions & mask for pattern in row.resources
         )
         seen = {holder.principal.arn}
         for index in indexes:
@@ -439,3 +473,11 @@ class Search:
                 yield Hit(path=path, target=target, truth=truth, compute=one)
             if found >= MOST_TARGETS:
                 return
+
+
+def _gains(own: frozenset[PowerOn], other: frozenset[PowerOn]) -> bool:
+    """Return whether someone with ``own`` gains a power, or a resource for one, from ``other``."""
+    return any(
+        one not in own and not any(power == one[0] and glob(pattern, one[1]) for power, pattern in own)
+        for one in other
+    )

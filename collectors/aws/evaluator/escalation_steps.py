@@ -30,6 +30,14 @@ SHARED_COVERS = frozenset({"anything", "self", "own-policy", "own-group", "other
 """Values of ``covers`` that are the same for every target of a path."""
 
 
+ON_PASSWORD = {"iam:CreateLoginProfile": False, "iam:UpdateLoginProfile": True}
+"""Whether a user must have a password already: one is made only for a user without, and changed only for one with.
+
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateLoginProfile.html,
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateLoginProfile.html
+"""
+
+
 class StepAuthorizer:
     """Evaluates whether a holder is allowed the steps of a path, on one target or on any."""
 
@@ -142,6 +150,11 @@ class StepAuthorizer:
 
     def _on(self, authorizer: Authorizer, action: str, target: Principal) -> Truth:
         """Evaluate an IAM action on a principal of the account."""
+        if self.facts.passwords is not None and action in ON_PASSWORD:
+            has = target.id in self.facts.passwords
+            removed = has and authorizer.on("iam:DeleteLoginProfile", target.arn) is not Truth.NO
+            if has is not ON_PASSWORD[action] and not removed:
+                return Truth.NO
         boundary: dict[str, tuple[str, ...] | None] = {
             "iam:permissionsboundary": (target.boundary_arn,) if target.boundary_arn else None
         }
@@ -187,7 +200,7 @@ class StepAuthorizer:
         mask = catalog().of([action])
         known = [one.arn for one in self.compute.get(path.compute or "", ())]
         patterns = dict.fromkeys(
-            pattern for row in authorizer.allows if row.actions & mask for pattern in row.resources
+            pattern for row in authorizer.rows if row.actions & mask for pattern in row.resources
         )
         return self._most(
             authorizer.somewhere(action, template if glob(pattern, template) else pattern)

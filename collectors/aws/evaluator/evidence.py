@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from collectors.aws.evaluator import policy_records
 from collectors.aws.evaluator.facts import LISTABLE, AwsFacts, Compute, ResourcePolicy
 from collectors.aws.evaluator.policy import parse
-from scanner.records import Account, Control, Coverage, Gap, Identity, Link, Policy, Secret
+from scanner.records import Account, Control, Coverage, Credential, Gap, Identity, Link, Policy, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -54,6 +54,7 @@ class _AccountRecords:
         self.resource_policies: list[Policy] = []
         self.clusters: list[Account] = []
         self.anchors: list[str] = []
+        self.passwords: set[str] = set()
         self.covered: set[tuple[str, str | None]] = set()
         self.missing: set[tuple[str, str | None]] = set()
         self.failed: set[str] = set()
@@ -101,6 +102,8 @@ class Evidence:
                 self._places[record.id] = record
             case Identity(provider="aws"):
                 self._identity(self._of(record), record)
+            case Credential(provider="aws", kind="password"):
+                self._of(record).passwords.add(record.identity_id)
             case Link(provider="aws", relation="member_of"):
                 self._of(record).memberships.append(record)
             case Link(provider="aws", relation="runs_as"):
@@ -199,6 +202,9 @@ class Evidence:
             else None,
             roles_anywhere_anchors=sorted(account.anchors)
             if account.is_complete(("controls", "trust-anchor"))
+            else None,
+            passwords=frozenset(account.passwords)
+            if account.is_complete(("credentials", "password"), ("identities", "iam-user"))
             else None,
             ids=account.ids,
         )

@@ -79,5 +79,7 @@ class AwsFacts(msgspec.Struct, frozen=True, kw_only=True):
     """ARNs of the roles in EKS Pod Identity associations; None if these could not be listed."""
     roles_anywhere_anchors: list[str] | None = None
     """ARNs of IAM Roles Anywhere trust anchors; None if they could not be listed."""
+    passwords: frozenset[str] | None = None
+    """Ids of the users with a password; None if the credential report was not read in full."""
     ids: dict[str, str] = {}
     """ARN -> id of its identity."""

@@ -46,6 +46,8 @@ class HeldPower(msgspec.Struct, frozen=True, kw_only=True):
     """The set of actions that grant it."""
     piece: Piece
     """The broadest piece that grants it."""
+    resources: tuple[str, ...] = ("*",)
+    """The resource patterns that it is granted on."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,11 +219,13 @@ def _add(
     truth = max(piece.truth for piece, _ in found)
     best = max((piece for piece, _ in found if piece.truth is truth), key=_width)
     truth = min(truth, at_most)
+    resources = tuple(dict.fromkeys(piece.resource for piece, _ in found))
     before = held.get(power)
     if before is not None:
+        resources = tuple(dict.fromkeys((*before.resources, *resources)))
         truth, actions = max(truth, before.truth), actions | before.actions
         best = max(best, before.piece, key=_width)
-    held[power] = HeldPower(power=power, truth=truth, actions=actions, piece=best)
+    held[power] = HeldPower(power=power, truth=truth, actions=actions, piece=best, resources=resources)
 
 
 def _union(pieces: Iterable[Piece]) -> int:

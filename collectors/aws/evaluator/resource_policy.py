@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from collectors.aws.evaluator.account_trust import own_callers
-from collectors.aws.evaluator.actions import all_of, applicable, catalog, matching
+from collectors.aws.evaluator.actions import all_of, catalog
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.effective import pieces
 from collectors.aws.evaluator.explain import MEANS
 from collectors.aws.evaluator.grants import breadth_of, powers_given
 from collectors.aws.evaluator.policy import PolicyDocument, Statement, glob, parse
 from collectors.aws.evaluator.resolved import PolicyLimits, ResolvedStatement
+from collectors.aws.evaluator.resource_actions import denied_actions, own_actions
 from collectors.aws.evaluator.resource_control import as_known, denies_on, is_unknown
 from collectors.aws.evaluator.trust_tests import (
     alternatives,
@@ -47,6 +48,13 @@ if TYPE_CHECKING:
     from collectors.aws.evaluator.account import AccountEvaluation
     from collectors.aws.evaluator.facts import AwsFacts, ResourcePolicy
     from collectors.aws.evaluator.principals import Principal
+
+
+SIGNED_ONLY = frozenset({"kms", "secretsmanager", "ecr"})
+"""Services that answer no anonymous request, whatever a policy says. Buckets, queues, topics and function URLs may.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-anonymous
+"""
 
 
 class AllowedPrincipals(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +125,7 @@ def _statement(
     number: int,
 ) -> Iterator[Record]:
     facts, as_of = around.facts, around.as_of
+    signed = policy.service in SIGNED_ONLY
     context = RequestContext(as_of=as_of)
     held = holds(statement.conditions, context, allow=True, variables=document.variables)
     if held is Truth.NO:
@@ -126,7 +135,7 @@ def _statement(
     pairs = statement.principals or ((("NotPrincipal", "*"),) if statement.not_principals else ())
     for place, (kind, value) in enumerate(pairs, start=1):
         denies = [deny for one in refusals if (deny := as_known(one, facts, kind, value, as_of)) is not None]
-        actions = _actions(statement, policy) & ~_denied(denies, policy, kind, value, context)
+        actions = own_actions(statement, policy) & ~denied_actions(denies, policy, kind, value, context)
         own = around.principals.get(value) if kind == "AWS" else None
         actions, truth = (
             (actions, held)
@@ -141,11 +150,13 @@ def _statement(
         have = powers_given(statement, actions)
         reached = _widest(
             _allowed_principals(facts, kind, value, way, have)
-            for way in alternatives(statement, refusing, kind, value, variables=document.variables)
+            for way in alternatives(
+                statement, refusing, kind, value, variables=document.variables, signed=signed
+            )
         )
         if reached is None:
             continue
-        tests = tests_of(statement, refusing, kind, value, variables=document.variables)
+        tests = tests_of(statement, refusing, kind, value, variables=document.variables, signed=signed)
         tests += in_doubt(refusing, kind, value)
         native = f"{policy.arn}:{number}" + (f":{place}" if len(pairs) > 1 else "")
         names = catalog().list(actions, 10)
@@ -223,42 +234,6 @@ def _covers(deny: Statement, statement: Statement) -> bool:
     return all(any(glob(wide, one) for wide in deny.actions) for one in statement.actions) and all(
         any(glob(wide, one) for wide in deny.resources) for one in statement.resources
     )
-
-
-def _actions(statement: Statement, policy: ResourcePolicy) -> int:
-    """Return the actions of the policy's own service that a statement applies to."""
-    found = 0
-    for pattern in statement.actions or statement.not_actions:
-        found |= matching(pattern)
-    if statement.not_actions:
-        found = catalog().everything & ~found
-    first, end = catalog().services.get(policy.service, (0, 0))
-    own = (1 << end) - (1 << first)
-    resources = [one for one in statement.resources if not all_of(one)]
-    if resources:
-        on = 0
-        for resource in resources:
-            on |= applicable(resource)
-        found &= on
-    return found & own
-
-
-def _denied(
-    denies: list[Statement], policy: ResourcePolicy, kind: str, value: str, context: RequestContext
-) -> int:
-    """Return the actions that are unconditionally denied to a principal."""
-    found = 0
-    for deny in denies:
-        touches = any(own in {"*", kind} and glob(pattern, value) for own, pattern in deny.principals) or (
-            bool(deny.not_principals) and not any(glob(pattern, value) for _, pattern in deny.not_principals)
-        )
-        if touches and holds(deny.conditions, context, allow=False) is Truth.YES:
-            whole = deny.resources and all(
-                all_of(one) or glob(one, policy.arn) or glob(one, f"{policy.arn}/any")
-                for one in deny.resources
-            )
-            found |= _actions(deny, policy) if whole or not deny.resources else 0
-    return found
 
 
 def _allowed_principals(

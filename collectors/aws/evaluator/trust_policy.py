@@ -142,11 +142,13 @@ def admissions(
                 continue
             found = _widest(
                 reader.verdict(kind, value, statement, way)
-                for way in alternatives(statement, refusing, kind, value, variables=document.variables)
+                for way in alternatives(
+                    statement, refusing, kind, value, variables=document.variables, signed=True
+                )
             )
             if found is None:
                 continue
-            tests = tests_of(statement, refusing, kind, value, variables=document.variables)
+            tests = tests_of(statement, refusing, kind, value, variables=document.variables, signed=True)
             suffix = f":{place}" if len(pairs) > 1 else ""
             yield Admission(
                 id=record_id("aws", "trust", f"{principal.native_id}:{number}{suffix}"),

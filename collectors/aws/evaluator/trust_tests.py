@@ -64,18 +64,32 @@ IN_EVERY_TOKEN = frozenset({"sub", "aud"})
 
 https://openid.net/specs/openid-connect-core-1_0.html#IDToken
 """
+IN_EVERY_SIGNED_REQUEST = frozenset(
+    {"aws:principalarn", "aws:principalaccount", "aws:userid", "aws:principaltype"}
+)
+"""Condition keys that every signed request has, likewise. Anonymous requests and sign-ins with a token have none of them.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principal-properties
+"""
 
 
 def tests_of(
-    statement: Statement, denies: list[Statement], kind: str, principal: str, *, variables: bool
+    statement: Statement,
+    denies: list[Statement],
+    kind: str,
+    principal: str,
+    *,
+    variables: bool,
+    signed: bool,
 ) -> list[Test]:
     """Return the tests of an Allow, and those that a Deny with one condition adds.
 
     ``denies`` are those that apply to everything that the Allow grants this principal; ``variables`` says whether the
-    document expands ``${...}``.
+    document expands ``${...}``, and ``signed`` whether the service accepts signed requests only.
     """
     issuer = issuer_name(principal) if kind == "Federated" else None
-    tests = [_test(condition, issuer, variables=variables) for condition in statement.conditions]
+    always = IN_EVERY_TOKEN if issuer is not None else IN_EVERY_SIGNED_REQUEST if signed else frozenset[str]()
+    tests = [_test(condition, issuer, always, variables=variables) for condition in statement.conditions]
     for deny in denies:
         if len(deny.conditions) == 1:
             tests += _escape(deny.conditions[0], issuer, variables=variables)
@@ -87,13 +101,19 @@ MOST_ALTERNATIVES = 16
 
 
 def alternatives(
-    statement: Statement, denies: list[Statement], kind: str, principal: str, *, variables: bool
+    statement: Statement,
+    denies: list[Statement],
+    kind: str,
+    principal: str,
+    *,
+    variables: bool,
+    signed: bool,
 ) -> list[list[Test]]:
     """Return the tests of an Allow, once for each way around its denies: a Deny with several conditions spares whoever
     fails one of them. More than `MOST_ALTERNATIVES` ways: without the tests of further denies.
     """
     issuer = issuer_name(principal) if kind == "Federated" else None
-    found = [tests_of(statement, denies, kind, principal, variables=variables)]
+    found = [tests_of(statement, denies, kind, principal, variables=variables, signed=signed)]
     for deny in denies:
         if len(deny.conditions) < 2 or len(found) * len(deny.conditions) > MOST_ALTERNATIVES:
             continue
@@ -179,11 +199,10 @@ def _has_variable(condition: Condition) -> bool:
     return any("${" in value for value in condition.values)
 
 
-def _test(condition: Condition, issuer: str | None, *, variables: bool) -> Test:
+def _test(condition: Condition, issuer: str | None, always: frozenset[str], *, variables: bool) -> Test:
     values = list(condition.values)
     claim = claim_name(condition.key, issuer)
-    always = issuer is not None and claim.lower() in IN_EVERY_TOKEN
-    optional = not always and (condition.if_exists or condition.qualifier == "all")
+    optional = claim.lower() not in always and (condition.if_exists or condition.qualifier == "all")
     caller = CALLER.get(condition.key)
     if condition.operator == "null":
         absent = "true" in {value.lower() for value in values}
