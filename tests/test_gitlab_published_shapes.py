@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import graphql
 import pytest
-import yaml
 
 import collectors.gitlab
 from sandbox.kit.http import Reply, reply
 from scanner.records import Gap
+from scanner.yaml_data import read_yaml
 from tests.drawn_answers import Draw, served
 from tests.nights import run
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
     from sandbox.kit.server import Answerer
 
-DESCRIPTION: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parent / "data/gitlab-openapi.yaml").read_text(encoding="utf-8")
-)
+DESCRIPTION: dict[str, Any] = read_yaml(Path(__file__).parent / "data/gitlab-openapi.yaml")
 SCHEMA = graphql.build_schema((files("sandbox.gitlab") / "schema.graphql").read_text(encoding="utf-8"))
 ROUTES = [
     (re.compile("/api/v4" + re.sub(r":\w+", "[^/]+", operation.removeprefix("GET "))), answers["200"])

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-import yaml
 
 from scanner.records import Grant, Link, Record
+from scanner.yaml_data import read_yaml
 from tests.aws_iam import (
     ACCOUNT,
     ADMINISTRATOR,
@@ -27,9 +27,7 @@ from tests.aws_iam import (
 
 Shape: TypeAlias = dict[str, Any]
 
-LABELED: Shape = yaml.safe_load(
-    (Path(__file__).parent / "data" / "labeled_policies.yaml").read_text(encoding="utf-8")
-)
+LABELED: Shape = read_yaml(Path(__file__).parent / "data" / "labeled_policies.yaml")
 BY = {"web": "sts:AssumeRoleWithWebIdentity", "saml": "sts:AssumeRoleWithSAML"}
 SERVICES = ["ec2", "lambda", "cloudformation", "glue", "ecs-tasks", "codebuild", "sagemaker"]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import collectors.entra
 from sandbox.entra import EntraSandbox
@@ -18,11 +17,10 @@ from scanner.config_file import Loaded
 from scanner.night import Night
 from scanner.pipeline.stages import run_night
 from scanner.snapshot import run_id_of
+from scanner.yaml_data import read_yaml
 from tests.labeled_tenant import build
 
-LABELS: dict[str, list[dict[str, Any]]] = yaml.safe_load(
-    (Path(__file__).parent / "data" / "labeled_tenant.yaml").read_text(encoding="utf-8")
-)
+LABELS: dict[str, list[dict[str, Any]]] = read_yaml(Path(__file__).parent / "data" / "labeled_tenant.yaml")
 _NAMED = {
     "identities": "SELECT *, name AS key FROM identities",
     "credentials": "SELECT *, name AS key FROM credentials",

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-import yaml
 
 from collectors._microsoft.federated import trust_of
 from collectors.azure.evaluator.conditions import ASSIGN, Sure, condition
@@ -31,6 +30,7 @@ from scanner.records import (
     Trust,
     level_of,
 )
+from scanner.yaml_data import read_yaml
 from tests.test_azure import collected
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-EXAMPLES: dict[str, list[dict[str, Any]]] = yaml.safe_load(
-    (Path(__file__).parent / "data" / "microsoft_examples.yaml").read_text(encoding="utf-8")
+EXAMPLES: dict[str, list[dict[str, Any]]] = read_yaml(
+    Path(__file__).parent / "data" / "microsoft_examples.yaml"
 )
 SURE = {"no": Sure.NO, "maybe": Sure.MAYBE, "yes": Sure.YES}
 

@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from sandbox.aws.keys import key_id
 from sandbox.estate import FIRST_NIGHT, SECOND_NIGHT
 from scanner.night import Night
 from scanner.snapshot import run_id_of
+from scanner.yaml_data import read_yaml
 
 if TYPE_CHECKING:
     from tests.conftest import Demo
 
-PLANTED: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[1] / "sandbox/planted.yaml").read_text(encoding="utf-8")
-)
+PLANTED: dict[str, Any] = read_yaml(Path(__file__).parents[1] / "sandbox/planted.yaml")
 RUNS = {1: run_id_of(FIRST_NIGHT), 2: run_id_of(SECOND_NIGHT)}
 
 

@@ -18,6 +18,7 @@ from scanner.secrets.configured import remember
 from scanner.secrets.detectors import Fingerprint
 from scanner.secrets.masking import masked
 from scanner.secrets.redact import redact
+from scanner.yaml_data import LOADER, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ CONTEXT = Context(
 FILES = {
     (case.get("file") or ".github/workflows/ci.yml", case["text"])
     for path in sorted((Path(__file__).parent / "data/labeled_workflows").glob("*.yaml"))
-    for part in yaml.safe_load(path.read_text()).values()
+    for part in read_yaml(path).values()
     for case in (part if isinstance(part, list) else [])
     if isinstance(case, dict) and "text" in case
 }
@@ -61,7 +62,7 @@ def scalars(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.ScalarNode]
 
 
 def documents(text: str) -> list[Any]:
-    return list(yaml.compose_all(text, yaml.SafeLoader))
+    return list(yaml.compose_all(text, LOADER))
 
 
 def planted(path: str, text: str) -> Iterator[tuple[Planted, str]]:

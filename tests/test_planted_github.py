@@ -16,15 +16,14 @@ from sandbox.estate import GITHUB_ORG, REPOSITORIES
 from sandbox.github import build, build_large
 from sandbox.github.estate import SECRET_VALUES
 from scanner.records import TABLES
+from scanner.yaml_data import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sandbox.github.organization import GitHubRepository, Hook, Organization
 
-SECTION: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[1] / "sandbox/planted.yaml").read_text(encoding="utf-8")
-)["github"]
+SECTION: dict[str, Any] = read_yaml(Path(__file__).parents[1] / "sandbox/planted.yaml")["github"]
 FACTS: list[dict[str, Any]] = [*SECTION["planted"], *SECTION["look_alikes"]]
 NIGHTS: dict[int, Organization] = {1: build(1), 2: build(2)}
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 from botocore.exceptions import ClientError
 
 from sandbox.aws.account import AccountBuilder
@@ -18,10 +17,11 @@ from sandbox.aws.keys import key_id, key_secret, unique_id
 from sandbox.aws.large import build_large
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import DEV, FIRST_NIGHT, MANAGEMENT, PROD, REGION, SECOND_NIGHT, SECOND_REGION
+from scanner.yaml_data import read_yaml
 
-PLANTED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
-    (Path(__file__).parents[1] / "sandbox" / "planted.yaml").read_text("utf-8")
-)["aws"]
+PLANTED: dict[str, list[dict[str, Any]]] = read_yaml(Path(__file__).parents[1] / "sandbox" / "planted.yaml")[
+    "aws"
+]
 SESSION: Any = boto3.session.Session()
 LISTED = PLANTED["planted"] + PLANTED["look_alikes"]
 IAM = ("UserDetailList", "RoleDetailList", "Policies")

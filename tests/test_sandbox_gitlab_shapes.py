@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 import requests
-import yaml
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab import entities as give
 from sandbox.gitlab.routes import ROUTES, GitLabRoute, route_of
 from sandbox.gitlab.views import basic_group
+from scanner.yaml_data import read_yaml
 from tests.gitlab_night import collected, config
 from tests.nights import run
 
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from sandbox.gitlab.instance import Instance
     from sandbox.kit.http import Json
 
-DESCRIPTION: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parent / "data/gitlab-openapi.yaml").read_text(encoding="utf-8")
-)
+DESCRIPTION: dict[str, Any] = read_yaml(Path(__file__).parent / "data/gitlab-openapi.yaml")
 OPERATIONS: dict[str, Any] = DESCRIPTION["operations"]
 SCHEMAS: dict[str, Any] = DESCRIPTION["components"]["schemas"]
 PAGES = {"page", "per_page", "cursor"}

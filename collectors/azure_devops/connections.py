@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-import yaml
+
+from scanner.yaml_data import read_yaml
 
 How: TypeAlias = Literal["federated", "managed", "app", "person", "static", "none", "unknown"]
 
@@ -41,8 +42,8 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
 
 @cache
 def _lines() -> list[_Line]:
-    text = (Path(__file__).resolve().parent / "data" / "connections.yaml").read_text(encoding="utf-8")
-    return msgspec.convert(yaml.safe_load(text)["connections"], list[_Line])
+    listed = read_yaml(Path(__file__).resolve().parent / "data" / "connections.yaml")["connections"]
+    return msgspec.convert(listed, list[_Line])
 
 
 def classify_connection(kind: str, authorization: dict[str, Any] | None) -> ConnectionClass:

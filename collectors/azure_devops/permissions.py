@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
-import yaml
 
 from scanner.records import POWERS, Power
+from scanner.yaml_data import read_yaml
 
 GUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 GIT = "2e9eb7ed-3c0a-47d4-87c1-0ffdd275fd87"
@@ -102,8 +102,8 @@ def _pattern(tokens: str) -> re.Pattern[str]:
 @cache
 def namespaces() -> tuple[Namespace, ...]:
     """Return the namespaces that are read."""
-    text = (Path(__file__).resolve().parent / "data" / "permissions.yaml").read_text(encoding="utf-8")
-    return tuple(msgspec.convert(yaml.safe_load(text)["namespaces"], list[Namespace]))
+    listed = read_yaml(Path(__file__).resolve().parent / "data" / "permissions.yaml")["namespaces"]
+    return tuple(msgspec.convert(listed, list[Namespace]))
 
 
 def as_listed(namespace: Namespace, actions: dict[str, int]) -> Namespace:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from scanner.records import POWERS, Power
+from scanner.yaml_data import read_yaml
 
 _DATA = Path(__file__).resolve().parent / "data"
 GRAPH = "00000003-0000-0000-c000-000000000000"
@@ -68,7 +68,7 @@ class _Action(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _read(name: str) -> Any:
-    return yaml.safe_load((_DATA / name).read_text(encoding="utf-8"))
+    return read_yaml(_DATA / name)
 
 
 @cache

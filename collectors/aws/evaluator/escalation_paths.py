@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import yaml
 
 from collectors.aws.evaluator.actions import catalog
+from scanner.yaml_data import read_yaml
 
 Coverage = Literal[
     "self", "own-policy", "own-group", "target", "policy-of-target", "other-user", "compute", "saml-provider",
@@ -59,7 +59,7 @@ class EscalationPath(msgspec.Struct, frozen=True, kw_only=True):
 @functools.cache
 def paths() -> tuple[EscalationPath, ...]:
     """Read the paths, shortest first."""
-    raw = yaml.safe_load((Path(__file__).parent / "escalation.yaml").read_text(encoding="utf-8"))
+    raw = read_yaml(Path(__file__).parent / "escalation.yaml")
     kinds = raw["compute"]
     found = []
     for item in raw["paths"]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import yaml
 
 from scanner.records import Enforcement, Power  # noqa: TC001
+from scanner.yaml_data import read_yaml
 
 Field = Literal["actions", "dataActions"]
 FIELDS: tuple[Field, ...] = ("actions", "dataActions")
@@ -70,7 +70,7 @@ class Lists(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _read(name: str) -> object:
-    return yaml.safe_load((Path(__file__).parents[1] / "data" / name).read_text(encoding="utf-8"))
+    return read_yaml(Path(__file__).parents[1] / "data" / name)
 
 
 @cache
