@@ -154,91 +154,114 @@ def _cleared(became: dict[str, str]) -> dict[str, str]:
     return {finding: status for finding, status in became.items() if status not in ("open", "unobserved")}
 
 
+def _nothing_is_resolved(became: dict[str, str], doubted: dict[str, str]) -> None:
+    """Check that no finding is resolved, and that each rule that a loss concerns has findings that nobody looked at.
+
+    The losses of one night concern different listings, so that what one hides is not what another resolves; each alone
+    is a case of ``make faults``.
+    """
+    assert not _cleared(became)
+    unobserved = {finding.split(" ", 1)[0] for finding, status in became.items() if status == "unobserved"}
+    assert set(doubted.values()) <= unobserved
+
+
+def _first(lost: dict[str, str]) -> str:
+    return next(iter(lost))
+
+
 @pytest.mark.parametrize(
-    ("action", "doubted"),
+    "denied",
     [
-        ("iam:GetAccountAuthorizationDetails", "trust-open"),
-        ("iam:GetCredentialReport", "identity-unused"),
-        ("iam:GetAccountSummary", "aws-root-used"),
-        ("iam:ListServiceSpecificCredentials", "service-credential-without-expiry"),
-        ("ecr:DescribeRepositories", "artifact-mutable-tag"),
-        ("eks:ListPodIdentityAssociations", "aws-pod-identity-role-unused"),
-        ("lambda:ListFunctions", "secret-in-environment"),
-        ("lambda:GetPolicy", "public-resource-policy"),
-        ("s3:GetBucketPolicy", "public-resource-policy"),
-        ("secretsmanager:ListSecrets", "stored-secret-not-rotated"),
-        ("ssm:DescribeParameters", "aws-parameter-unencrypted"),
+        {"iam:GetAccountAuthorizationDetails": "trust-open"},
+        {
+            "iam:GetCredentialReport": "identity-unused",
+            "iam:ListServiceSpecificCredentials": "service-credential-without-expiry",
+            "ecr:DescribeRepositories": "artifact-mutable-tag",
+            "eks:ListPodIdentityAssociations": "aws-pod-identity-role-unused",
+        },
+        {
+            "iam:GetAccountSummary": "aws-root-used",
+            "lambda:ListFunctions": "secret-in-environment",
+            "s3:GetBucketPolicy": "public-resource-policy",
+            "secretsmanager:ListSecrets": "stored-secret-not-rotated",
+        },
+        {"lambda:GetPolicy": "public-resource-policy", "ssm:DescribeParameters": "aws-parameter-unencrypted"},
     ],
+    ids=_first,
 )
-def test_an_action_that_is_denied_resolves_nothing(
-    aws: tuple[AwsSandbox, Estate, dict[str, Any]], tmp_path: Path, action: str, doubted: str
+def test_actions_that_are_denied_resolve_nothing(
+    aws: tuple[AwsSandbox, Estate, dict[str, Any]], tmp_path: Path, denied: dict[str, str]
 ) -> None:
     sandbox, estate, section = aws
-    sandbox.deny = {PROD: {action}}
-    became = estate.second(section, tmp_path)
-    assert not _cleared(became)
-    assert "unobserved" in {status for finding, status in became.items() if finding.startswith(f"{doubted} ")}
+    sandbox.deny = {PROD: set(denied)}
+    _nothing_is_resolved(estate.second(section, tmp_path), denied)
 
 
 @pytest.mark.parametrize(
-    ("permission", "doubted"),
+    "revoked",
     [
-        ("members", "outside-collaborator-admin"),
-        ("contents", "workflow-untrusted-checkout"),
-        ("administration", "deploy-key-write"),
-        ("secrets", "pipeline-secret-not-rotated"),
-        ("organization_personal_access_tokens", "token-without-expiry"),
-        ("actions", "environment-without-approval"),
+        {"members": "outside-collaborator-admin", "contents": "workflow-untrusted-checkout"},
+        {"administration": "deploy-key-write", "secrets": "pipeline-secret-not-rotated"},
+        {
+            "organization_personal_access_tokens": "token-without-expiry",
+            "actions": "environment-without-approval",
+        },
     ],
+    ids=_first,
 )
-def test_a_permission_that_is_revoked_resolves_nothing(
-    github: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, permission: str, doubted: str
+def test_permissions_that_are_revoked_resolve_nothing(
+    github: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revoked: dict[str, str]
 ) -> None:
     with GitHubSandbox(night=1) as sandbox:
-        sandbox.revoke(permission)
-        became = github.second(_github(sandbox, monkeypatch), tmp_path)
-    assert not _cleared(became)
-    assert "unobserved" in {status for finding, status in became.items() if finding.startswith(f"{doubted} ")}
+        for permission in revoked:
+            sandbox.revoke(permission)
+        _nothing_is_resolved(github.second(_github(sandbox, monkeypatch), tmp_path), revoked)
 
 
 @pytest.mark.parametrize(
-    ("route", "doubted"),
+    "denied",
     [
-        ("/groups/:id", "human-standing-admin"),
-        ("/groups/:id/access_tokens", "automation-admin"),
-        ("/groups/:id/deploy_tokens", "token-without-expiry"),
-        ("/groups/:id/hooks", "identity-without-owner"),
-        ("/groups/:id/members", "human-standing-admin"),
-        ("/groups/:id/projects", "gitlab-job-token-open"),
-        ("/groups/:id/service_accounts", "token-without-expiry"),
-        ("/groups/:id/variables", "gitlab-variable-unprotected"),
-        ("/projects/:id/access_tokens", "credential-never-used"),
-        ("/projects/:id/cluster_agents", "credential-unused"),
-        ("/projects/:id/cluster_agents/:agent_id/tokens", "credential-unused"),
-        ("/projects/:id/deploy_keys", "deploy-key-write"),
-        ("/projects/:id/deploy_tokens", "token-without-expiry"),
-        ("/projects/:id/environments", "environment-without-approval"),
-        ("/projects/:id/hooks", "webhook-insecure"),
-        ("/projects/:id/integrations", "identity-without-owner"),
-        ("/projects/:id/job_token_scope", "gitlab-job-token-open"),
-        ("/projects/:id/pipeline_schedules", "gitlab-schedule-orphan"),
-        ("/projects/:id/pipeline_schedules/:schedule_id", "variable-holds-secret"),
-        ("/projects/:id/protected_branches", "branch-unprotected"),
-        ("/projects/:id/protected_environments", "environment-without-approval"),
-        ("/projects/:id/repository/files/:file_path/raw", "unpinned-action-or-image"),
-        ("/projects/:id/triggers", "credential-unused"),
-        ("/projects/:id/variables", "gitlab-variable-unprotected"),
+        {"/groups/:id": "human-standing-admin"},
+        {"/groups/:id/projects": "gitlab-job-token-open"},
+        {
+            "/groups/:id/access_tokens": "automation-admin",
+            "/groups/:id/deploy_tokens": "token-without-expiry",
+            "/groups/:id/hooks": "identity-without-owner",
+            "/groups/:id/members": "human-standing-admin",
+            "/groups/:id/variables": "gitlab-variable-unprotected",
+            "/projects/:id/cluster_agents": "credential-unused",
+            "/projects/:id/environments": "environment-without-approval",
+        },
+        {
+            "/groups/:id/service_accounts": "token-without-expiry",
+            "/projects/:id/cluster_agents/:agent_id/tokens": "credential-unused",
+            "/projects/:id/integrations": "identity-without-owner",
+            "/projects/:id/pipeline_schedules": "gitlab-schedule-orphan",
+            "/projects/:id/protected_environments": "environment-without-approval",
+            "/projects/:id/variables": "gitlab-variable-unprotected",
+        },
+        {
+            "/projects/:id/access_tokens": "credential-never-used",
+            "/projects/:id/deploy_keys": "deploy-key-write",
+            "/projects/:id/deploy_tokens": "token-without-expiry",
+            "/projects/:id/hooks": "webhook-insecure",
+            "/projects/:id/job_token_scope": "gitlab-job-token-open",
+            "/projects/:id/pipeline_schedules/:schedule_id": "variable-holds-secret",
+            "/projects/:id/protected_branches": "branch-unprotected",
+            "/projects/:id/repository/files/:file_path/raw": "unpinned-action-or-image",
+            "/projects/:id/triggers": "credential-unused",
+        },
     ],
+    ids=_first,
 )
-def test_a_list_of_gitlabs_that_is_denied_resolves_nothing(
-    gitlab: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, route: str, doubted: str
+def test_lists_of_gitlabs_that_are_denied_resolve_nothing(
+    gitlab: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, denied: dict[str, str]
 ) -> None:
-    """REST refuses it, and GraphQL shows what GitLab shows then: often an empty list, and no error."""
+    """REST refuses them, and GraphQL shows what GitLab shows then: often an empty list, and no error."""
     with GitLabSandbox() as sandbox:
-        sandbox.deny = {route}
+        sandbox.deny = set(denied)
         became = gitlab.second(_gitlab(sandbox, monkeypatch, sandbox.owner_token), tmp_path)
-    assert not _cleared(became)
-    assert "unobserved" in {status for finding, status in became.items() if finding.startswith(f"{doubted} ")}
+    _nothing_is_resolved(became, denied)
 
 
 @pytest.mark.parametrize(
@@ -257,8 +280,7 @@ def test_a_lesser_role_in_gitlab_resolves_nothing(
     with GitLabSandbox() as sandbox:
         token = sandbox.make_token("lesser", 101, role)
         became = gitlab.second(_gitlab(sandbox, monkeypatch, token), tmp_path)
-    assert not _cleared(became)
-    assert "unobserved" in {status for finding, status in became.items() if finding.startswith(f"{doubted} ")}
+    _nothing_is_resolved(became, {str(role): doubted})
 
 
 def test_it_does_not_matter_how_gitlab_told_it(
