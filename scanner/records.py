@@ -632,6 +632,11 @@ class Rollout(Record, frozen=True, kw_only=True, gc=False):
     """Whether the definition pins a digest."""
     since: datetime | None = None
     """When the running version started."""
+    state: str | None = None
+    """Whether all replicas are of the declared version: ``complete``, ``progressing``, ``paused``, ``held`` (kept on purpose),
+    ``stalled``. None if the provider does not say."""
+    replicas: int | None = None
+    """How many replicas run this digest."""
 
 
 class Gap(Record, frozen=True, kw_only=True, gc=False):

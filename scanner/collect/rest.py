@@ -76,11 +76,13 @@ class RestClient:
         paginator: Paginator = _ONE_PAGE,
         memory: Memory | None = None,
         limiter: Limiter | None = None,
+        certificate: tuple[str, str] | None = None,
     ) -> None:
         """Paths are relative to ``base_url``. ``origins`` are further base URLs that may receive the same credential.
 
         ``posts`` are the paths of read-only POSTs, with placeholders where they vary: ``/{project}/_apis/query``. ``paginator`` is the default paginator. ``memory`` caches pages by
         ETag, if the credential is the same every night. ``limiter`` is shared by clients that use one credential.
+        ``certificate`` are the paths of a client certificate and its key, in PEM.
         """
         self.config = config
         self.run = run
@@ -95,7 +97,7 @@ class RestClient:
             longest_wait=config.longest_wait_seconds,
             stopping=run.stopping,
         )
-        self._transport = Transport(config, run.stopping, run.clock)
+        self._transport = Transport(config, run.stopping, run.clock, certificate)
         self._lock = threading.Lock()
         self.requests = 0
         """The number of requests sent, including retries."""

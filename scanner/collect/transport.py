@@ -200,8 +200,16 @@ class _Carried(AuthBase):
 class Transport:
     """Sends requests. Thread-safe; each thread has its own connections."""
 
-    def __init__(self, config: HttpConfig, stopping: threading.Event, clock: SourceClock) -> None:
+    def __init__(
+        self,
+        config: HttpConfig,
+        stopping: threading.Event,
+        clock: SourceClock,
+        certificate: tuple[str, str] | None = None,
+    ) -> None:
+        """``certificate`` are the paths of a client certificate and its key, in PEM."""
         self._config = config
+        self._certificate = certificate
         self._clock = clock
         self._stopping = stopping
         self._watchdog = Watchdog(stopping)
@@ -225,6 +233,7 @@ class Transport:
             mine = requests.Session()
             # What the environment says is read once for each host, not for each request.
             mine.trust_env = False
+            mine.cert = self._certificate
             for scheme in ("http://", "https://"):
                 mine.mount(scheme, _Adapter(pool_connections=4, pool_maxsize=1, max_retries=0))
             self._threads.session = mine

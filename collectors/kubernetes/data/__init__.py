@@ -1,0 +1,1 @@
+"""What RBAC rules give, as data."""

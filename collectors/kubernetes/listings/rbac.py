@@ -1,0 +1,146 @@
+"""Roles and bindings, stored as policies. What they come to is the evaluator's.
+
+https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.kubernetes.calls import RBAC
+from collectors.kubernetes.evaluator.bindings import DEFAULTS, Subject, subject_id, subjects_of
+from collectors.kubernetes.evaluator.ways import is_platform_subject
+from scanner.policies import canonical_document, policy_record
+from scanner.records import Identity, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from collectors.kubernetes.scope import KubeScope
+    from scanner.records import Policy, Record
+
+AGGREGATES = "rbac.authorization.k8s.io/aggregate-to-"
+
+
+class BoundSubjects:
+    """Whom bindings name."""
+
+    def __init__(self) -> None:
+        self.foreign: set[Subject] = set()
+        """Those that a binding names which the API server did not make."""
+        self.every: dict[Subject, None] = {}
+        self.policies: list[Policy] = []
+        self.complete = True
+        """Whether all four lists were read."""
+
+
+def roles_and_bindings(scope: KubeScope) -> Generator[Record, None, BoundSubjects]:
+    """Yield roles and bindings as policies, and the users and groups that they name."""
+    bound = BoundSubjects()
+    for plural, kind in (("clusterroles", "cluster-role"), ("roles", "role")):
+        whole = yield from scope.listed(
+            RBAC[plural], _kept(bound, lambda item, kind=kind: _role(scope, kind, item)),  # type: ignore[misc]
+            table="policies", kind=kind,
+        )  # fmt: skip
+        bound.complete &= whole
+    for plural, kind in (("clusterrolebindings", "cluster-role-binding"), ("rolebindings", "role-binding")):
+        whole = yield from scope.listed(
+            RBAC[plural],
+            _kept(bound, lambda item, kind=kind: _binding(scope, kind, item, bound)),  # type: ignore[misc]
+            table="policies",
+            kind=kind,
+            loses=("identities/kubernetes-group", "identities/kubernetes-user", "links/member_of"),
+        )
+        bound.complete &= whole
+    return bound
+
+
+def _kept(bound: BoundSubjects, convert: Callable[[Any], Policy]) -> Callable[[Any], Iterator[Record]]:
+    def kept(item: Any) -> Iterator[Record]:
+        policy = convert(item)
+        bound.policies.append(policy)
+        yield policy
+
+    return kept
+
+
+def _metadata(item: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides what a role is: its name, and the labels by which roles are added up."""
+    metadata = item["metadata"]
+    labels = metadata.get("labels") or {}
+    kept = {
+        str(key): str(value)
+        for key, value in labels.items()
+        if str(key) == DEFAULTS or str(key).startswith(AGGREGATES)
+    }
+    found = {"name": str(metadata["name"])}
+    if metadata.get("namespace"):
+        found["namespace"] = str(metadata["namespace"])
+    if metadata.get("creationTimestamp"):
+        found["creationTimestamp"] = str(metadata["creationTimestamp"])
+    return {**found, **({"labels": kept} if kept else {})}
+
+
+def _role(scope: KubeScope, kind: str, item: Any) -> Policy:
+    document = {"metadata": _metadata(item), "rules": item.get("rules") or []}
+    if item.get("aggregationRule"):
+        document["aggregationRule"] = item["aggregationRule"]
+    return _policy(scope, kind, item, document, [])
+
+
+def _binding(scope: KubeScope, kind: str, item: Any, bound: BoundSubjects) -> Policy:
+    metadata = _metadata(item)
+    reference = item["roleRef"]
+    document = {
+        "metadata": metadata,
+        "roleRef": {"kind": str(reference["kind"]), "name": str(reference["name"])},
+        "subjects": item.get("subjects") or [],
+    }
+    subjects = subjects_of(document["subjects"], str(metadata.get("namespace") or ""))
+    bound.every.update(dict.fromkeys(subjects))
+    if DEFAULTS not in metadata.get("labels", {}) and not str(reference["name"]).startswith("system:"):
+        bound.foreign.update(subjects)
+    return _policy(scope, kind, item, document, [subject_id(scope.account_id, one, {}) for one in subjects])
+
+
+def _policy(scope: KubeScope, kind: str, item: Any, document: dict[str, Any], attached: list[str]) -> Policy:
+    metadata = item["metadata"]
+    namespace, name = str(metadata.get("namespace") or ""), str(metadata["name"])
+    return policy_record(
+        **scope.own(),
+        kind=kind,
+        native_id=str(metadata["uid"]),
+        name=f"{namespace}/{name}" if namespace else name,
+        address=scope.address(namespace, kind, name),
+        document=canonical_document(document),
+        attached_to=attached,
+    )
+
+
+def users_and_groups(scope: KubeScope, bound: BoundSubjects) -> Iterator[Record]:
+    """Yield the users and groups that bindings name. The API server knows no others.
+
+    https://kubernetes.io/docs/reference/access-authn-authz/authentication/#users-in-kubernetes
+    """
+    for kind, of in (("kubernetes-user", "User"), ("kubernetes-group", "Group")):
+        for subject in bound.every:
+            if subject.kind != of:
+                continue
+            platform = is_platform_subject(of, subject.name)
+            yield Identity(
+                id=subject_id(scope.account_id, subject, {}),
+                **scope.own(),
+                # A user's name does not tell a person from a program.
+                surface="automation" if platform else None,
+                kind=kind,
+                native_id=subject.name,
+                name=subject.name,
+                address=scope.address("", "user" if of == "User" else "group", subject.name),
+                managed_by="provider" if platform else None,
+                tags={"platform": "yes"} if platform else {},
+            )
+
+
+def group_id(scope: KubeScope, name: str) -> str:
+    """Return the id of a group."""
+    return record_id("kubernetes", "group", f"{scope.account_id.removeprefix('kubernetes:cluster:')}/{name}")
