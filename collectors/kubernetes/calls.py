@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 SIZE = 500
@@ -52,7 +50,6 @@ NETWORK = _of("networking.k8s.io", "v1", "networkpolicies")
 ADMISSION = _of(
     "admissionregistration.k8s.io",
     "v1",
-    "mutatingwebhookconfigurations",
     "validatingadmissionpolicies",
     "validatingadmissionpolicybindings",
     "validatingwebhookconfigurations",
@@ -72,14 +69,8 @@ EXTERNAL_SECRETS = _of(
 )
 SECRETS_STORE = _of("secrets-store.csi.x-k8s.io", "v1", "secretproviderclasses", custom=True)
 SEALED = _of("bitnami.com", "v1alpha1", "sealedsecrets", custom=True)
-CERT_MANAGER = _of("cert-manager.io", "v1", "certificates", "clusterissuers", "issuers", custom=True)
+CERT_MANAGER = _of("cert-manager.io", "v1", "certificates", custom=True)
 VAULT = _of("secrets.hashicorp.com", "v1beta1", "vaultdynamicsecrets", "vaultstaticsecrets", custom=True)
-ARGO = _of(
-    "argoproj.io", "v1alpha1", "applications", "appprojects", "applicationsets", "rollouts", custom=True
-)
+ARGO = _of("argoproj.io", "v1alpha1", "applications", "appprojects", "rollouts", custom=True)
 FLUX_KUSTOMIZE = _of("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", custom=True)
 FLUX_HELM = _of("helm.toolkit.fluxcd.io", "v2", "helmreleases", custom=True)
-RUNNERS = _of("actions.github.com", "v1alpha1", "autoscalingrunnersets", custom=True)
-SANDBOXES = _of("agents.x-k8s.io", "v1alpha1", "sandboxes", custom=True)
-
-Shape = Literal["objects", "table"]

@@ -19,8 +19,6 @@ CUSTOM = (
     calls.ARGO,
     calls.FLUX_KUSTOMIZE,
     calls.FLUX_HELM,
-    calls.RUNNERS,
-    calls.SANDBOXES,
 )
 NAME = "sprawlscan-reader"
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.kubernetes.evaluator.ways import is_platform_namespace
-from collectors.kubernetes.pod_spec import SecretUse, access_tags, secrets_used
+from collectors.kubernetes.pod_spec import (
+    SecretUse,
+    access_tags,
+    deliverer_of,
+    provider_classes,
+    secrets_used,
+)
 from collectors.kubernetes.records import digest_of, link
 from collectors.kubernetes.scope import workload_id
 from scanner.records import Identity, Rollout, Secret, record_id
@@ -52,20 +58,35 @@ class Workload(msgspec.Struct, kw_only=True):
 class Estate:
     """What the lists of controllers and pods say, joined."""
 
-    def __init__(self, held: Namespaces, accounts: KnownAccounts) -> None:
+    def __init__(
+        self, held: Namespaces, accounts: KnownAccounts, classes: dict[tuple[str, str], str]
+    ) -> None:
+        """``classes`` tell by namespace and name what a SecretProviderClass mounts."""
         self._held = held
         self._accounts = accounts
         self._roots: dict[str, Workload] = {}
         """Workloads by the ``uid`` of their controller."""
         self._owner: dict[str, str] = {}
         """The controller of a ReplicaSet or Job, by ``uid``."""
-        self._names: dict[str, str] = {}
+        self._classes: dict[tuple[str, str], str] = classes
         self.references: set[SecretUse] = set()
         """Secrets that something refers to."""
         self.nodes: dict[str, set[str]] = {}
         """Ids of service accounts by the node that runs them."""
         self.privileged: dict[str, tuple[str, set[str]]] = {}
         """Workloads that hold their node, by id: why, and which nodes."""
+        self.platform: set[str] = set()
+        """Ids of workloads in the platform's own namespaces."""
+        self._named: dict[tuple[str, str], str] = {}
+        self._releases: dict[str, list[str]] = {}
+
+    def named(self, kind: str, name: str) -> str | None:
+        """Return the id of a workload by kind and ``NAMESPACE/NAME``."""
+        return self._named.get((kind, name))
+
+    def released(self, release: str) -> list[str]:
+        """Return the ids of the workloads of a release of Helm, by ``NAMESPACE/NAME``."""
+        return self._releases.get(release, [])
 
     def controller(
         self, scope: KubeScope, kind: str, item: Controller, state: str | None
@@ -133,9 +154,20 @@ class Estate:
         environment = self._held.environment(namespace, metadata.labels)
         account = self._accounts.of(scope, namespace, spec.account) if spec is not None else None
         tags = access_tags(spec, self._accounts.automount.get(account or "")) if spec is not None else {}
+        delivers = next((word for one in containers if (word := deliverer_of(one.image))), None)
+        if delivers:
+            tags["delivers"] = delivers
         if tags.get("node_access"):
             self.privileged[me] = (tags["node_access"], set())
-        release = (metadata.annotations or {}).get(HELM)
+        annotations = metadata.annotations or {}
+        release = annotations.get(HELM)
+        if release:
+            release = f"{annotations.get(_HELM_NAMESPACE) or namespace}/{release}"
+            self._releases.setdefault(release, []).append(me)
+        self._named[kind, f"{namespace}/{metadata.name}"] = me
+        platform = is_platform_namespace(namespace)
+        if platform:
+            self.platform.add(me)
         yield Identity(
             id=me,
             **scope.own(),
@@ -148,12 +180,12 @@ class Estate:
             owner=owner,
             owner_source=source,
             environment=environment,
-            managed_by="provider" if is_platform_namespace(namespace) else None,
+            managed_by="provider" if platform else None,
             tags={
                 **tags,
-                **({"helm_release": f"{namespace}/{release}"} if release else {}),
+                **({"helm_release": release} if release else {}),
                 **({"owner_kind": owner_kind} if owner_kind else {}),
-                **({"platform": "yes"} if is_platform_namespace(namespace) else {}),
+                **({"platform": "yes"} if platform else {}),
             },
         )
         if spec is None or account is None:
@@ -181,6 +213,19 @@ class Estate:
                 managed_by="kubernetes-secret",
                 location=f"{namespace}/{use.name}",
                 tags={"how": use.how},
+            )
+        for name in provider_classes(spec):
+            yield Secret(
+                id=record_id("kubernetes", "secret-use", digest_of(me, name, "mounted from a store")),
+                **scope.own(),
+                store="kubernetes-secret-use",
+                name=name,
+                holder_id=me,
+                environment=environment,
+                readable=False,
+                managed_by=self._classes.get((namespace, name), "secrets-store"),
+                location=f"{namespace}/{name}",
+                tags={"how": "mounted from a store"},
             )
         for container in (*(spec.containers or ()), *(spec.init_containers or ())):
             for variable in container.env or ():

@@ -6,13 +6,17 @@ KINDS: dict[str, frozenset[str]] = {
     "accounts": frozenset(("kubernetes-cluster", "kubernetes-namespace")),
     "identities": frozenset(
         (
+            "argo-application",
             "argo-rollout",
             "cronjob",
             "custom-workload",
             "daemonset",
             "deployment",
+            "flux-helm-release",
+            "flux-kustomization",
             "job",
             "kubernetes-group",
+            "kubernetes-node",
             "kubernetes-user",
             "pod",
             "replicaset",
@@ -20,13 +24,24 @@ KINDS: dict[str, frozenset[str]] = {
             "statefulset",
         )
     ),
-    "credentials": frozenset(("service-account-token",)),
+    "credentials": frozenset(("certificate", "service-account-token")),
     "secrets": frozenset(("kubernetes-env", "kubernetes-secret", "kubernetes-secret-use")),
     "policies": frozenset(("cluster-role", "cluster-role-binding", "role", "role-binding")),
-    "controls": frozenset(("pod-security",)),
+    "controls": frozenset(
+        (
+            "admission-policy",
+            "admission-webhook",
+            "argo-project-destinations",
+            "image-policy",
+            "network-policy",
+            "pod-security",
+            "secret-store-namespaces",
+        )
+    ),
 }
 
 PARTS: dict[str, frozenset[str]] = {
     "identities": frozenset(("token-issuer",)),
-    "links": frozenset(("can_become", "member_of", "runs_as")),
+    "links": frozenset(("can_become", "deploys", "member_of", "runs_as")),
+    "secrets": frozenset(("external-secret",)),
 }

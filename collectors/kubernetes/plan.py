@@ -12,10 +12,16 @@ from collectors.kubernetes.evaluator import evaluated
 from collectors.kubernetes.evaluator.grants import ClusterRoles
 from collectors.kubernetes.evaluator.residents import Residents
 from collectors.kubernetes.installed import Installed
+from collectors.kubernetes.listings.admission import admission
+from collectors.kubernetes.listings.aws_auth import aws_auth, is_eks
 from collectors.kubernetes.listings.controllers import controllers, running
+from collectors.kubernetes.listings.delivery import delivery
 from collectors.kubernetes.listings.namespaces import namespaces
+from collectors.kubernetes.listings.network_policies import network_policies
+from collectors.kubernetes.listings.nodes import nodes
 from collectors.kubernetes.listings.pods import pods
 from collectors.kubernetes.listings.rbac import BoundSubjects, roles_and_bindings, users_and_groups
+from collectors.kubernetes.listings.secret_origins import SecretOrigins, secret_origins
 from collectors.kubernetes.listings.secrets import secrets
 from collectors.kubernetes.listings.service_accounts import service_accounts
 from collectors.kubernetes.scope import KubeScope
@@ -59,7 +65,7 @@ def cluster_night(client: KubeClient, target: Target, config: Config, run: Run) 
     issuer = yield from _issuer(scope)
     scope = msgspec.structs.replace(scope, issuer=issuer)
     yield from _cluster(scope, version)
-    yield from _content(scope)
+    yield from _content(scope, version)
 
 
 def _issuer(scope: KubeScope) -> Generator[Record, None, str | None]:
@@ -98,17 +104,25 @@ def _cluster(scope: KubeScope, version: str) -> Iterator[Record]:
     )
 
 
-def _content(scope: KubeScope) -> Iterator[Record]:
+def _content(scope: KubeScope, version: str) -> Iterator[Record]:
     residents = Residents(scope.account_id)
+    origins = SecretOrigins()
     held = yield from namespaces(scope)
     bound = yield from roles_and_bindings(scope)
     yield from _noted(residents, users_and_groups(scope, bound))
+    if is_eks(scope.issuer, version):
+        yield from aws_auth(scope, bound)
     known = yield from _kept(residents, service_accounts(scope, held, bound))
-    estate = Estate(held, known)
+    yield from secret_origins(scope, origins)
+    estate = Estate(held, known, origins.classes)
     yield from _noted(residents, controllers(scope, estate))
     whole = yield from _kept(residents, pods(scope, estate))
     yield from running(scope, estate, whole=whole)
-    yield from _noted(residents, secrets(scope, held, known, estate, {}))
+    yield from nodes(scope, estate)
+    yield from delivery(scope, held, known, estate)
+    yield from _noted(residents, secrets(scope, held, known, estate, origins.secrets))
+    yield from admission(scope, held.labels)
+    yield from network_policies(scope, held.labels)
     yield from _grants(scope, bound, residents)
 
 

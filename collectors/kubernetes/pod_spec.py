@@ -39,6 +39,22 @@ _NODE_FILES = (
     "/var/run/crio",
 )
 
+_DELIVERERS = {
+    "actions-runner": "github-runner",
+    "agentk": "gitlab-agent",
+    "argocd": "argo-cd",
+    "gitlab-runner": "gitlab-runner",
+    "helm-controller": "flux",
+    "kustomize-controller": "flux",
+    "source-controller": "flux",
+}
+"""What delivers from inside a cluster, by the last part of its image's name."""
+
+
+def deliverer_of(image: str) -> str | None:
+    """Return what an image is if it delivers: a runner, an agent, Argo CD or Flux."""
+    return _DELIVERERS.get(image.partition("@")[0].rpartition("/")[2].partition(":")[0])
+
 
 class SecretUse(msgspec.Struct, frozen=True):
     """A Secret that something refers to."""

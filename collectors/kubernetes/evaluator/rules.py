@@ -49,6 +49,8 @@ class RbacRule(msgspec.Struct, frozen=True):
             return True
         if resource == "*":
             return bool(self.resources)
+        if resource.endswith("/*") and any(one.startswith(resource[:-1]) for one in self.resources):
+            return True
         _, slash, below = resource.partition("/")
         return bool(slash) and f"*/{below}" in self.resources
 
@@ -125,7 +127,7 @@ def allowed(
         taken.append(step)
         found.setdefault(way.power, {}).update(dict.fromkeys(step.actions))
     for rule in objects:
-        for power, action in _plain(rule, namespaced=namespaced):
+        for power, action in _plain(rule, frozenset(step.way.id for step in taken), namespaced=namespaced):
             found.setdefault(power, {})[action] = None
     if any(rule.everything for rule in objects):
         found["admin"] = {"* *": None}
@@ -180,7 +182,7 @@ def action_of(verb: str, address: str) -> str:
     return f"{verb} {name}{'' if group == 'core' else f'.{group}'}{slash}{below}"
 
 
-def _plain(rule: RbacRule, *, namespaced: bool) -> Iterable[tuple[Power, str]]:
+def _plain(rule: RbacRule, taken: frozenset[str], *, namespaced: bool) -> Iterable[tuple[Power, str]]:
     """Yield what a rule gives beside the ways: reading, and changing objects that are no way to more."""
     writes = WRITES if "*" in rule.verbs else WRITES & set(rule.verbs)
     reads = "*" in rule.verbs or bool(READS & set(rule.verbs))
@@ -199,14 +201,19 @@ def _plain(rule: RbacRule, *, namespaced: bool) -> Iterable[tuple[Power, str]]:
                 )
             if writes and address in known.harmless:
                 yield "read", action_of(min(writes), address)
-            elif writes and not _is_way(address, frozenset(writes)):
+            elif writes and not _is_way(address, frozenset(writes), taken):
                 yield "change-data", action_of(min(writes), address)
 
 
 @lru_cache(maxsize=4096)
-def _is_way(address: str, verbs: frozenset[str]) -> bool:
-    """Return whether each of the verbs on a resource is named by some way."""
-    named = {verb for way in rbac_powers().ways if address in way.resources for verb in way.verbs}
+def _is_way(address: str, verbs: frozenset[str], taken: frozenset[str]) -> bool:
+    """Return whether each of the verbs on a resource counts already, by one of the ways that are taken."""
+    named = {
+        verb
+        for way in rbac_powers().ways
+        if way.id in taken and address in way.resources
+        for verb in way.verbs
+    }
     return verbs <= named
 
 
