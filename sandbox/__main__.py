@@ -6,7 +6,7 @@ Prints one line of JSON and serves until SIGINT or SIGTERM::
      "config": {...}, "environment": {"SPRAWLSCAN_DEMO_GITHUB_TOKEN": "ghp_..."}}
 
 ``config`` is the collector's section of config.yaml, ``environment`` the variables that it references: tokens and keys
-of the sandbox.
+of the sandbox. For Kubernetes, ``kubeconfig`` is the path of a kubeconfig: ``KUBECONFIG=... kubectl get pods -A``.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def serve(provider: str, size: Size, variant: str, *, tls: bool) -> None:
             "ca_bundle": None if authority is None else str(authority.bundle),
             "config": sandbox.section(),
             "environment": sandbox.environment(),
+            **sandbox.connection(),
         }
         print(json.dumps(line), flush=True)  # noqa: T201  the one line that a script reads
         stopping.wait()

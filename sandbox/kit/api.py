@@ -177,6 +177,10 @@ class HttpSandbox(ABC):
     def show(self, night: int) -> None:
         """Set the company to its state of a night, 1 or 2."""
 
+    def connection(self) -> dict[str, Any]:
+        """Return more that another client needs, for the line that ``python -m sandbox serve`` prints."""
+        return {}
+
     def permissions(self) -> tuple[str, ...]:
         """Return the permissions that can be revoked from the collector's credential."""
         return ()

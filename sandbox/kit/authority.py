@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
@@ -31,6 +32,7 @@ class CertificateAuthority:
         now = datetime.now(UTC)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sprawlscan sandbox CA")])
         root = ec.generate_private_key(ec.SECP256R1())
+        self._name, self._root = name, root
         key_id = x509.SubjectKeyIdentifier.from_public_key(root.public_key())
         authority = (
             _certificate(name, name, root.public_key(), now)
@@ -79,10 +81,32 @@ class CertificateAuthority:
         self._folder.cleanup()
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS settings of a server."""
+        """Return the TLS settings of a server. A client may show a certificate of this authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._chain)
+        context.load_verify_locations(self.bundle)
+        context.verify_mode = ssl.CERT_OPTIONAL
         return context
+
+    def client(self, name: str, organizations: Sequence[str] = ()) -> tuple[bytes, bytes]:
+        """Return the certificate of a client with this common name and these organizations, and its key, as PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name(
+            [
+                *(x509.NameAttribute(NameOID.ORGANIZATION_NAME, one) for one in organizations),
+                x509.NameAttribute(NameOID.COMMON_NAME, name),
+            ]
+        )
+        certificate = (
+            _certificate(subject, self._name, key.public_key(), datetime.now(UTC))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .sign(self._root, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
 
 
 def _certificate(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from sandbox.kit.http import CLOSED, JSON, Reply
 
@@ -18,6 +23,10 @@ if TYPE_CHECKING:
 
 Answerer: TypeAlias = Callable[[str, str, dict[str, str], bytes], Reply]
 """Takes method, target, headers (names in lower case) and body."""
+
+
+CLIENT_SUBJECT = "sandbox-client-subject"
+"""A header that the server itself adds: a JSON list with the common name and the organizations of a client certificate."""
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -104,6 +113,10 @@ class LoopbackHandler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
+        headers.pop(CLIENT_SUBJECT, None)
+        subject = self._client_subject()
+        if subject is not None:
+            headers[CLIENT_SUBJECT] = subject
         reply = self.server.answer(self.command, self.path, headers, body)
         if reply.status == CLOSED:
             self.close_connection = True
@@ -121,6 +134,17 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self._write(reply)
         self.wfile.flush()
+
+    def _client_subject(self) -> str | None:
+        if not isinstance(self.connection, ssl.SSLSocket):
+            return None
+        shown = self.connection.getpeercert(binary_form=True)
+        if shown is None:
+            return None
+        subject = x509.load_der_x509_certificate(shown).subject
+        names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)[:1]
+        groups = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        return json.dumps([str(one.value) for one in (*names, *groups)])
 
     def _write(self, reply: Reply) -> None:
         if self.command == "HEAD":
