@@ -84,9 +84,9 @@ class KubeClient(RestClient):
             return None
         return str(status.get("reason") or "no rule allows it")
 
-    def objects(self, path: str) -> Iterator[AnswerObject]:
+    def objects(self, path: str, **parameters: str) -> Iterator[AnswerObject]:
         """Yield the objects of a list, page by page. Raises `SourceError`."""
-        for content in self._contents(path, {}):
+        for content in self._contents(path, {}, **parameters):
             body = checked(content)
             for item in list_in(body, "items", path):
                 yield item if isinstance(item, AnswerObject) else AnswerObject(item)

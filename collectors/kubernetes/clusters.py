@@ -57,7 +57,7 @@ def uid_of(config: Config, context: str, run: Run) -> str | None:
     except SourceError:
         return None
     try:
-        for item in client.objects("/api/v1/namespaces?fieldSelector=metadata.name%3Dkube-system"):
+        for item in client.objects("/api/v1/namespaces", fieldSelector="metadata.name=kube-system"):
             metadata = item["metadata"]
             if metadata.get("name") == "kube-system":
                 return str(metadata["uid"])
