@@ -8,15 +8,13 @@ if TYPE_CHECKING:
     from sandbox.kit.http import Json
     from sandbox.kubernetes.cluster import Cluster
 
-_REVIEWS = {
-    "authorization.k8s.io": [
-        ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
-        ("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
-        ("subjectaccessreviews", "SubjectAccessReview"),
-    ],
-    "authentication.k8s.io": [("selfsubjectreviews", "SelfSubjectReview"), ("tokenreviews", "TokenReview")],
+_REVIEW: Json = {
+    "name": "selfsubjectaccessreviews",
+    "singularName": "selfsubjectaccessreview",
+    "namespaced": False,
+    "kind": "SelfSubjectAccessReview",
+    "verbs": ["create"],
 }
-"""Resources that are only created, by group; all of version v1."""
 
 
 def discovery(cluster: Cluster) -> dict[str, Json]:
@@ -39,19 +37,7 @@ def discovery(cluster: Cluster) -> dict[str, Json]:
     versions: dict[str, dict[str, list[Json]]] = {}
     for one in cluster.types():
         versions.setdefault(one.group, {}).setdefault(one.version, []).append(one.described())
-    for group, created in _REVIEWS.items():
-        versions[group] = {
-            "v1": [
-                {
-                    "name": plural,
-                    "singularName": kind.lower(),
-                    "namespaced": False,
-                    "kind": kind,
-                    "verbs": ["create"],
-                }
-                for plural, kind in created
-            ]
-        }
+    versions["authorization.k8s.io"] = {"v1": [_REVIEW]}
     groups = []
     for group, held in sorted(versions.items()):
         ordered = sorted(held, key=_rank)

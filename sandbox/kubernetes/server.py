@@ -56,6 +56,7 @@ _REASONS = {
     405: "MethodNotAllowed",
     406: "NotAcceptable",
     410: "Expired",
+    415: "UnsupportedMediaType",
     422: "Invalid",
     429: "TooManyRequests",
     500: "InternalError",
@@ -100,6 +101,7 @@ class KubernetesSandbox(HttpSandbox):
         self._version = version
         self._authority = authority
         self.longest = longest
+        self.smallest_zipped = _SMALLEST_ZIPPED
         self.cluster: Cluster = self._build(1, version)
         self.compacted = 0
         """Tokens of resource versions up to this one have expired."""
@@ -390,6 +392,11 @@ class KubernetesSandbox(HttpSandbox):
         """Answer a ``SelfSubjectAccessReview``."""
         own = Access(verb="create", group="authorization.k8s.io", resource="selfsubjectaccessreviews")
         self._admit(caller, own, call)
+        if "json" not in call.request.headers.get("content-type", "application/json"):
+            raise RefusedError(
+                415,
+                "the body of the request was in an unknown format - accepted media types include: application/json",
+            )
         try:
             spec = json.loads(call.request.body)["spec"]
             asked = spec.get("resourceAttributes")
@@ -443,7 +450,7 @@ class KubernetesSandbox(HttpSandbox):
         if (
             self.canaries is None
             and call.fault is None
-            and len(answer.body) >= _SMALLEST_ZIPPED
+            and len(answer.body) >= self.smallest_zipped
             and "gzip" in call.request.headers.get("accept-encoding", "")
         ):
             answer.body = gzip.compress(answer.body, 1)
