@@ -141,15 +141,24 @@ def test_a_binding_in_a_namespace_gives_nothing_on_resources_of_the_cluster() ->
 
 def test_the_default_role_view_reads_no_secret() -> None:
     # The first rules of system:aggregate-to-view, as a server of 1.36 has them.
-    view = rule("get list watch", "configmaps endpoints persistentvolumeclaims pods replicationcontrollers serviceaccounts services")
-    assert powers(view, rule("get list watch", "deployments deployments/scale daemonsets", "apps")) == ["read-data", "read"]
+    view = rule(
+        "get list watch",
+        "configmaps endpoints persistentvolumeclaims pods replicationcontrollers serviceaccounts services",
+    )
+    assert powers(view, rule("get list watch", "deployments deployments/scale daemonsets", "apps")) == [
+        "read-data",
+        "read",
+    ]
 
 
 def test_the_default_role_edit_is_more_than_editing() -> None:
     edit = [
         rule("get list watch", "pods/attach pods/exec pods/portforward pods/proxy secrets services/proxy"),
         rule("impersonate", "serviceaccounts"),
-        rule("create delete deletecollection patch update", "pods pods/attach pods/exec pods/portforward pods/proxy"),
+        rule(
+            "create delete deletecollection patch update",
+            "pods pods/attach pods/exec pods/portforward pods/proxy",
+        ),
         rule("create delete deletecollection patch update", "configmaps secrets serviceaccounts services"),
         rule("create", "serviceaccounts/token"),
     ]
@@ -166,7 +175,11 @@ def test_every_way_has_a_source_and_an_id_of_its_own() -> None:
         group, _, resource = way.resources[0].partition("/")
         name = resource.replace("*", "anything")
         also = [
-            rule(part.split()[0], part.split()[1].partition("/")[2], part.split()[1].partition("/")[0].replace("core", ""))
+            rule(
+                part.split()[0],
+                part.split()[1].partition("/")[2],
+                part.split()[1].partition("/")[0].replace("core", ""),
+            )
             for part in way.also
         ]
         found = powers(rule(way.verbs[0], name, "" if group == "core" else group), *also)
@@ -208,10 +221,16 @@ def policy(kind: str, uid: str, document: dict[str, Any]) -> Policy:
 
 def cluster_role(name: str, *rules: dict[str, Any], **more: Any) -> Policy:
     labels = more.pop("labels", {})
-    return policy("cluster-role", f"role-{name}", {"metadata": {"name": name, "labels": labels}, "rules": list(rules), **more})
+    return policy(
+        "cluster-role",
+        f"role-{name}",
+        {"metadata": {"name": name, "labels": labels}, "rules": list(rules), **more},
+    )
 
 
-def bound(name: str, role: str, *subjects: dict[str, str], namespace: str = "", kind: str = "ClusterRole") -> Policy:
+def bound(
+    name: str, role: str, *subjects: dict[str, str], namespace: str = "", kind: str = "ClusterRole"
+) -> Policy:
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
     return policy(
         "role-binding" if namespace else "cluster-role-binding",
@@ -255,7 +274,11 @@ A, B, C = account("pay", "a"), account("pay", "b"), account("web", "c")
 def test_a_binding_in_a_namespace_is_narrower_than_one_in_the_cluster() -> None:
     role = cluster_role("reader", rule("get list", "secrets"))
     grants, _ = evaluated(
-        [role, bound("wide", "reader", robot("pay", "a")), bound("narrow", "reader", robot("pay", "b"), namespace="pay")],
+        [
+            role,
+            bound("wide", "reader", robot("pay", "a")),
+            bound("narrow", "reader", robot("pay", "b"), namespace="pay"),
+        ],
         [A, B, C],
     )
     wide, narrow = grants
@@ -341,7 +364,8 @@ def test_the_platform_becomes_nobody_and_a_foreign_subject_does() -> None:
     role = cluster_role("controller", rule("create", "pods"))
     platform = account("kube-system", "job-controller", managed_by="provider")
     _, links = evaluated(
-        [role, bound("b", "controller", robot("kube-system", "job-controller"), robot("web", "c"))], [A, C, platform]
+        [role, bound("b", "controller", robot("kube-system", "job-controller"), robot("web", "c"))],
+        [A, C, platform],
     )
     assert links == {("web-c", "pay-a"), ("web-c", "kube-system-job-controller")}
 
@@ -357,6 +381,8 @@ def test_a_user_with_the_long_name_is_the_service_account() -> None:
 def test_names_with_every_character_keep_grants_apart() -> None:
     role = cluster_role("reader", rule("get", "secrets"))
     names = ["a/b", "a b", "a\u202eb", "a:b", 'a"b', "é"]
-    grants, _ = evaluated([role, bound("b", "reader", *({"kind": "User", "name": name} for name in names))], [])
+    grants, _ = evaluated(
+        [role, bound("b", "reader", *({"kind": "User", "name": name} for name in names))], []
+    )
     assert len({grant.id for grant in grants}) == len(names)
     assert len({grant.identity_id for grant in grants}) == len(names)

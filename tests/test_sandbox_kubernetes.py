@@ -13,7 +13,7 @@ from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.issued import ISSUED
 from sandbox.kubernetes import company, open_sandbox
 from sandbox.kubernetes.authorization import Access, Caller, reason, service_account
-from sandbox.kubernetes.resource_types import NEW
+from sandbox.kubernetes.resource_types import NEW, VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -239,3 +239,13 @@ PROMETHEUS = service_account("monitoring", "prometheus")
 )  # fmt: skip
 def test_rbac_is_that_of_the_documentation(caller: Caller, access: Access, allowed: bool) -> None:
     assert (reason(CLUSTER, caller, access) is not None) is allowed
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_scanner_of_the_small_cluster_may_list_what_it_is_granted(version: str) -> None:
+    with open_sandbox("small", version) as sandbox:
+        for permission in sandbox.permissions():
+            verb, _, key = permission.partition(" ")
+            one = next(found for found in sandbox.cluster.types() if found.key == key)
+            if verb == "list":
+                assert get(sandbox, f"{one.root}/{one.plural}").status_code == 200, permission

@@ -265,6 +265,7 @@ def _rule(line: str) -> Json:
         return {"verbs": spelled, "nonResourceURLs": rest.removeprefix("url:").split(",")}
     resources, _, groups = rest.partition(" in ")
     resources, _, names = resources.partition("@")
+    assert " " not in resources + groups + names, line
     rule: Json = {"verbs": spelled, "apiGroups": groups.split(","), "resources": resources.split(",")}
     return {**rule, "resourceNames": names.split(",")} if names else rule
 

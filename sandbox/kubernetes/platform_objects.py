@@ -250,7 +250,8 @@ def add_scanner(cluster: Cluster, created: float) -> None:
         if one.key not in _NOT_LISTED:
             groups.setdefault(one.group, []).append(one.plural)
     lines = "\n".join(
-        f"list {','.join(sorted(plurals))} in {group}" for group, plurals in sorted(groups.items())
+        f"list {','.join(sorted(plurals))}{f' in {group}' if group else ''}"
+        for group, plurals in sorted(groups.items())
     )
     scanner = f"ServiceAccount {SCANNER}/scanner"
     role(cluster, SCANNER, lines, created=created)
