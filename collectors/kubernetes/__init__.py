@@ -37,15 +37,14 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
 
     Raises `TargetError` for a kubeconfig that cannot be read.
     """
-    from collectors.kubernetes.clusters import contexts_of, uid_of
+    from collectors.kubernetes.clusters import contexts_of
 
     for name, context in contexts_of(config):
-        shown = config.name or name
-        uid = uid_of(config, context, run)
         yield Target(
             collector="kubernetes",
-            name=shown,
-            account_id=record_id("kubernetes", "cluster", uid or shown),
+            name=name,
+            # A cluster has no id of its own in its API: the name stays the same while it does not answer.
+            account_id=record_id("kubernetes", "cluster", name),
             params={"context": context},
         )
 

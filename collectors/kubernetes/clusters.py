@@ -22,22 +22,29 @@ if TYPE_CHECKING:
 
 
 def contexts_of(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield name and context of each cluster; the context is empty without a kubeconfig. Raises `TargetError`."""
+    """Yield name and context of each cluster; the context is empty without a kubeconfig. Raises `TargetError`.
+
+    With a name and several contexts, the names of the contexts follow it.
+    """
     if config.kubeconfig is None:
-        yield ("in-cluster" if config.in_cluster else urlsplit(str(config.url)).netloc), ""
+        host = "in-cluster" if config.in_cluster else urlsplit(str(config.url)).netloc
+        yield config.name or host, ""
         return
     try:
         file = Kubeconfig(config.kubeconfig)
     except SourceError as exc:
         raise TargetError(f"{config.kubeconfig}: {exc.detail}") from None
-    if config.contexts:
-        yield from ((name, name) for name in config.contexts)
-        return
-    seen: set[str] = set()
-    for context in file.contexts():
-        if context.server not in seen:
-            seen.add(context.server)
-            yield context.name, context.name
+    names = list(config.contexts)
+    if not names:
+        servers: dict[str, str] = {}
+        for context in file.contexts():
+            servers.setdefault(context.server, context.name)
+        names = list(servers.values())
+    for name in names:
+        yield (
+            (name if config.name is None else config.name if len(names) == 1 else f"{config.name} {name}"),
+            name,
+        )
 
 
 def opened(config: Config, context: str, run: Run) -> KubeClient:
@@ -45,27 +52,6 @@ def opened(config: Config, context: str, run: Run) -> KubeClient:
     access = access_of(config, context)
     sign_in = SignIn(config, access, run.as_of)
     return KubeClient(access.server, config, run, sign_in)
-
-
-def uid_of(config: Config, context: str, run: Run) -> str | None:
-    """Return what identifies a cluster: the ``uid`` of its namespace kube-system. None if it does not answer.
-
-    https://github.com/kubernetes/kubernetes/issues/44954, as OpenTelemetry's ``k8s.cluster.uid`` has it.
-    """
-    try:
-        client = opened(config, context, run)
-    except SourceError:
-        return None
-    try:
-        for item in client.objects("/api/v1/namespaces", fieldSelector="metadata.name=kube-system"):
-            metadata = item["metadata"]
-            if metadata.get("name") == "kube-system":
-                return str(metadata["uid"])
-    except SourceError:
-        return None
-    finally:
-        client.close()
-    return None
 
 
 def dark(target: Target, exc: SourceError) -> Gap:

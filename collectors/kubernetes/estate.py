@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 HELM = "meta.helm.sh/release-name"
 """https://helm.sh/docs/topics/charts_hooks/ : Helm annotates what it installs."""
 _HELM_NAMESPACE = "meta.helm.sh/release-namespace"
+_LISTED = frozenset(("CronJob", "DaemonSet", "Deployment", "Job", "ReplicaSet", "Rollout", "StatefulSet"))
+"""Controllers that are listed themselves."""
 _ENDED = frozenset(("Succeeded", "Failed"))
 
 
@@ -98,7 +100,7 @@ class Estate:
     def owned(self, scope: KubeScope, kind: str, item: Controller, state: str | None) -> Iterator[Record]:
         """Take note of a ReplicaSet's or Job's controller; without one, yield it as a workload."""
         owner = item.metadata.owner
-        if owner is not None and owner.uid in self._roots:
+        if owner is not None and owner.kind in _LISTED:
             self._owner[item.metadata.uid] = owner.uid
             return
         if kind == "replicaset" and not item.spec.replicas and not item.status.replicas:
@@ -115,6 +117,8 @@ class Estate:
             owner = None  # A static pod.
         root = metadata.uid if owner is None else self._owner.get(owner.uid, owner.uid)
         if root not in self._roots:
+            if owner is not None and owner.kind in _LISTED:
+                return  # Its controller was not read, or is newer than the list of controllers.
             if owner is None:
                 yield from self._workload(scope, "pod", metadata, spec, state=None)
             else:

@@ -27,7 +27,7 @@ from collectors.kubernetes.listings.service_accounts import service_accounts
 from collectors.kubernetes.scope import KubeScope
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import preflight, with_coverage
-from scanner.records import Account
+from scanner.records import Account, Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -115,9 +115,10 @@ def _content(scope: KubeScope, version: str) -> Iterator[Record]:
     known = yield from _kept(residents, service_accounts(scope, held, bound))
     yield from secret_origins(scope, origins)
     estate = Estate(held, known, origins.classes)
-    yield from _noted(residents, controllers(scope, estate))
-    whole = yield from _kept(residents, pods(scope, estate))
-    yield from running(scope, estate, whole=whole)
+    whole = yield from _kept(residents, controllers(scope, estate))
+    whole &= yield from _kept(residents, pods(scope, estate))
+    if whole:
+        yield from running(scope, estate)
     yield from nodes(scope, estate)
     yield from delivery(scope, held, known, estate)
     yield from _noted(residents, secrets(scope, held, known, estate, origins.secrets))
@@ -144,16 +145,12 @@ def _kept(residents: Residents, rows: Generator[Record, None, T]) -> Generator[R
 
 
 def _grants(scope: KubeScope, bound: BoundSubjects, residents: Residents) -> Iterator[Record]:
-    """Yield what the bindings come to. Without one of the lists, they come to something else."""
+    """Yield what the bindings come to. Where a list of them was not read, its Gap is one of grants, too."""
     roles = ClusterRoles(scope.account_id)
     for policy in bound.policies:
         roles.add(policy)
-
-    def read() -> Iterator[Record]:
-        yield from evaluated(roles, residents)
-        if not bound.complete:
-            raise SourceError("denied", "roles or bindings were not all read")
-
     resource = RBAC["clusterrolebindings"]
     request = scope.request("grants", f"GET {resource.path()}", needs=f"list {resource.title}")
-    yield from with_coverage(read(), request, fills=("links/can_become",))
+    for row in with_coverage(evaluated(roles, residents), request, fills=("links/can_become",)):
+        if bound.complete or not isinstance(row, Coverage):
+            yield row

@@ -90,7 +90,7 @@ def _identity(item: Any) -> tuple[str, str]:
 def _admission_policy(scope: KubeScope, item: Any, bound: Mapping[str, list[Any]]) -> Iterator[Record]:
     uid, name = _identity(item)
     bindings = bound.get(name, [])
-    actions = {str(action) for one in bindings for action in one.get("validationActions") or ()}
+    actions = {action for one in bindings for action in _actions(one)}
     fails_open = str(item["spec"].get("failurePolicy") or "Fail") == "Ignore"
     enforcement: Enforcement = "absent"
     detail = "No binding applies it, so it checks nothing"
@@ -109,6 +109,12 @@ def _admission_policy(scope: KubeScope, item: Any, bound: Mapping[str, list[Any]
     yield control(
         scope, "admission-policy", uid, name, enforcement=enforcement, detail=detail, stage="deploy"
     )
+
+
+def _actions(spec: Any) -> list[str]:
+    """Return what happens to objects that break a policy."""
+    said = spec.get("validationActions") or ()
+    return [action for action in ("Audit", "Deny", "Warn") if action in said]
 
 
 def _webhooks(scope: KubeScope, item: Any) -> Iterator[Record]:
@@ -183,7 +189,7 @@ def _refuses(rule: Any, *, whole: bool) -> bool:
 def _kyverno_cel(scope: KubeScope, item: Any, kind: str) -> Iterator[Record]:
     uid, name = _identity(item)
     spec = item["spec"]
-    actions = [str(one) for one in spec.get("validationActions") or ()]
+    actions = _actions(spec)
     admitted = ((spec.get("evaluation") or {}).get("admission") or {}).get("enabled") is not False
     opens = spec.get("failurePolicy") == "Ignore"
     enforced = "Deny" in actions and admitted and not opens
@@ -243,8 +249,8 @@ def _constraint(scope: KubeScope, item: Any) -> Iterator[Record]:
         denies = action == "deny"
     left_out = [str(one) for one in (spec.get("match") or {}).get("excludedNamespaces") or ()]
     yield control(
-        scope, "admission-policy", uid, f"{item.get('kind') or 'constraint'}/{name}",
+        scope, "admission-policy", uid, name,
         enforcement="enforced" if denies else "audited",
-        detail="Objects that break it are refused" if denies else f"Its enforcement action is {action}",
+        detail="Objects that break it are refused" if denies else "Objects that break it are counted, and may bring a warning",
         stage="deploy", bypass=left_out,
     )  # fmt: skip

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from collectors.kubernetes.calls import APPS, ARGO, BATCH, Resource
 from collectors.kubernetes.facts import Controller
-from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from collectors.kubernetes.estate import Estate
     from collectors.kubernetes.scope import KubeScope
@@ -30,10 +29,11 @@ CONTROLLERS: tuple[tuple[Resource, str], ...] = (
 )
 
 
-def controllers(scope: KubeScope, estate: Estate) -> Iterator[Record]:
-    """Yield workloads by their controllers, and take note of which controller made which."""
+def controllers(scope: KubeScope, estate: Estate) -> Generator[Record, None, bool]:
+    """Yield workloads by their controllers, and take note of which controller made which. Return whether all were read."""
+    whole = True
     for resource, kind in CONTROLLERS:
-        yield from scope.listed(
+        whole &= yield from scope.listed(
             resource,
             lambda item, kind=kind: estate.controller(scope, kind, item, state_of(kind, item)),  # type: ignore[misc]
             table="identities",
@@ -42,20 +42,23 @@ def controllers(scope: KubeScope, estate: Estate) -> Iterator[Record]:
             loses=("rollouts", "secrets/kubernetes-env", "secrets/kubernetes-secret-use"),
             shape=Controller,
         )
-    yield from _owned(scope, estate, APPS["replicasets"], "replicaset")
-    yield from _owned(scope, estate, BATCH["jobs"], "job")
+    whole &= yield from _owned(scope, estate, APPS["replicasets"], "replicaset")
+    whole &= yield from _owned(scope, estate, BATCH["jobs"], "job")
+    return whole
 
 
-def _owned(scope: KubeScope, estate: Estate, resource: Resource, kind: str) -> Iterator[Record]:
+def _owned(scope: KubeScope, estate: Estate, resource: Resource, kind: str) -> Generator[Record, None, bool]:
     """Read ReplicaSets or Jobs. Those of another controller only lead from their pods to it."""
-    yield from scope.listed(
-        resource,
-        lambda item: estate.owned(scope, kind, item, state_of(kind, item)),
-        table="identities",
-        kind=kind,
-        fills=("links/runs_as",),
-        loses=("rollouts", "secrets/kubernetes-env", "secrets/kubernetes-secret-use"),
-        shape=Controller,
+    return (
+        yield from scope.listed(
+            resource,
+            lambda item: estate.owned(scope, kind, item, state_of(kind, item)),
+            table="identities",
+            kind=kind,
+            fills=("links/runs_as",),
+            loses=("rollouts", "secrets/kubernetes-env", "secrets/kubernetes-secret-use"),
+            shape=Controller,
+        )
     )
 
 
@@ -105,12 +108,7 @@ def state_of(kind: str, item: Controller) -> str | None:
             return None
 
 
-def running(scope: KubeScope, estate: Estate, *, whole: bool) -> Iterator[Record]:
-    """Yield declared and running images of each workload, once its pods were read."""
-
-    def read() -> Iterator[Record]:
-        yield from estate.rollouts(scope)
-        if not whole:
-            raise SourceError("denied", "pods were not all read, so what runs is not known")
-
-    yield from with_coverage(read(), scope.request("rollouts", "GET /api/v1/pods", needs="list pods"))
+def running(scope: KubeScope, estate: Estate) -> Iterator[Record]:
+    """Yield declared and running images of each workload. All lists must have been read: a part says nothing of the rest."""
+    request = scope.request("rollouts", "GET /api/v1/pods", needs="list pods")
+    yield from with_coverage(estate.rollouts(scope), request)

@@ -96,8 +96,8 @@ def _pod_security(scope: KubeScope, metadata: Metadata, account: str) -> Record:
             "audited",
             "Pods that break the level are admitted, with a warning or an audit entry",
         )
-    elif enforce:
-        detail = f"The enforced level is {enforce}"
+    elif enforce == "privileged":
+        detail = "The enforced level is privileged, which allows everything"
     return control(
         scope, "pod-security", metadata.uid, metadata.name, enforcement=enforcement, detail=detail, target=account,
     )  # fmt: skip

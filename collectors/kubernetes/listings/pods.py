@@ -27,7 +27,7 @@ def pods(scope: KubeScope, estate: Estate) -> Generator[Record, None, bool]:
             table="identities",
             kind="pod",
             fills=("links/runs_as", "identities/custom-workload"),
-            loses=("secrets/kubernetes-env", "secrets/kubernetes-secret-use"),
+            loses=("rollouts", "secrets/kubernetes-env", "secrets/kubernetes-secret-use"),
             shape=Pod,
         )
     )

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from collectors.kubernetes.calls import RBAC
 from collectors.kubernetes.evaluator.bindings import DEFAULTS, Subject, subject_id, subjects_of
 from collectors.kubernetes.evaluator.ways import is_platform_subject
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
 from scanner.policies import canonical_document, policy_record
-from scanner.records import Identity, record_id
+from scanner.records import Coverage, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -32,6 +34,8 @@ class BoundSubjects:
         self.policies: list[Policy] = []
         self.complete = True
         """Whether all four lists were read."""
+        self.named = True
+        """Whether both lists of bindings were read."""
 
 
 def roles_and_bindings(scope: KubeScope) -> Generator[Record, None, BoundSubjects]:
@@ -40,7 +44,7 @@ def roles_and_bindings(scope: KubeScope) -> Generator[Record, None, BoundSubject
     for plural, kind in (("clusterroles", "cluster-role"), ("roles", "role")):
         whole = yield from scope.listed(
             RBAC[plural], _kept(bound, lambda item, kind=kind: _role(scope, kind, item)),  # type: ignore[misc]
-            table="policies", kind=kind,
+            table="policies", kind=kind, loses=("grants", "links/can_become"),
         )  # fmt: skip
         bound.complete &= whole
     for plural, kind in (("clusterrolebindings", "cluster-role-binding"), ("rolebindings", "role-binding")):
@@ -49,9 +53,16 @@ def roles_and_bindings(scope: KubeScope) -> Generator[Record, None, BoundSubject
             _kept(bound, lambda item, kind=kind: _binding(scope, kind, item, bound)),  # type: ignore[misc]
             table="policies",
             kind=kind,
-            loses=("identities/kubernetes-group", "identities/kubernetes-user", "links/member_of"),
+            loses=(
+                "grants",
+                "identities/kubernetes-group",
+                "identities/kubernetes-user",
+                "links/can_become",
+                "links/member_of",
+            ),
         )
         bound.complete &= whole
+        bound.named &= whole
     return bound
 
 
@@ -76,8 +87,9 @@ def _metadata(item: dict[str, Any]) -> dict[str, Any]:
     found = {"name": str(metadata["name"])}
     if metadata.get("namespace"):
         found["namespace"] = str(metadata["namespace"])
-    if metadata.get("creationTimestamp"):
-        found["creationTimestamp"] = str(metadata["creationTimestamp"])
+    created = utc_time(metadata.get("creationTimestamp"))
+    if created is not None:
+        found["creationTimestamp"] = created.isoformat()
     return {**found, **({"labels": kept} if kept else {})}
 
 
@@ -122,6 +134,16 @@ def users_and_groups(scope: KubeScope, bound: BoundSubjects) -> Iterator[Record]
 
     https://kubernetes.io/docs/reference/access-authn-authz/authentication/#users-in-kubernetes
     """
+    resource = RBAC["clusterrolebindings"]
+    request = scope.request(
+        "identities", f"GET {resource.path()}", kind="kubernetes-user", needs=f"list {resource.title}"
+    )
+    for row in with_coverage(_subjects(scope, bound), request, fills=("identities/kubernetes-group",)):
+        if bound.named or not isinstance(row, Coverage):
+            yield row
+
+
+def _subjects(scope: KubeScope, bound: BoundSubjects) -> Iterator[Identity]:
     for kind, of in (("kubernetes-user", "User"), ("kubernetes-group", "Group")):
         for subject in bound.every:
             if subject.kind != of:
