@@ -245,7 +245,7 @@ def robot(namespace: str, name: str) -> dict[str, str]:
 
 def account(namespace: str, name: str, **more: Any) -> Identity:
     return Identity(
-        id=f"kubernetes:service-account:{namespace}-{name}", provider="kubernetes", account_id=CLUSTER,
+        id=f"kubernetes:service-account:c/{namespace}/{name}", provider="kubernetes", account_id=CLUSTER,
         surface="automation", kind="service-account", native_id=name, name=f"{namespace}/{name}", **more,
     )  # fmt: skip
 
@@ -259,7 +259,7 @@ def runs_as(target: Identity) -> Link:
 def evaluated(policies: list[Policy], records: list[Record]) -> tuple[list[Grant], set[tuple[str, str]]]:
     found = list(evaluate(policies, records, NOW))
     grants = [row for row in found if isinstance(row, Grant)]
-    short = "kubernetes:service-account:"
+    short = "kubernetes:service-account:c/"
     links = {
         (row.source_id.removeprefix(short), row.target_id.removeprefix(short))
         for row in found
@@ -291,21 +291,21 @@ def test_a_binding_in_a_namespace_is_narrower_than_one_in_the_cluster() -> None:
 def test_who_creates_pods_becomes_the_accounts_of_the_namespace_alone() -> None:
     role = cluster_role("deployer", rule("create", "pods"))
     _, links = evaluated([role, bound("b", "deployer", robot("web", "c"), namespace="pay")], [A, B, C])
-    assert links == {("web-c", "pay-a"), ("web-c", "pay-b")}
+    assert links == {("web/c", "pay/a"), ("web/c", "pay/b")}
     _, links = evaluated([role, bound("b", "deployer", robot("web", "c"))], [A, B, C])
-    assert links == {("web-c", "pay-a"), ("web-c", "pay-b")}
+    assert links == {("web/c", "pay/a"), ("web/c", "pay/b")}
 
 
 def test_exec_reaches_accounts_that_pods_run_as() -> None:
     role = cluster_role("debug", rule("create", "pods/exec"))
     _, links = evaluated([role, bound("b", "debug", robot("web", "c"))], [A, B, C, runs_as(B)])
-    assert links == {("web-c", "pay-b")}
+    assert links == {("web/c", "pay/b")}
 
 
 def test_names_limit_whose_token_is_created() -> None:
     role = cluster_role("broker", rule("create", "serviceaccounts/token", "", "b"))
     grants, links = evaluated([role, bound("b", "broker", robot("web", "c"), namespace="pay")], [A, B, C])
-    assert links == {("web-c", "pay-b")}
+    assert links == {("web/c", "pay/b")}
     assert grants[0].breadth == "resource"
 
 
@@ -316,13 +316,13 @@ def test_read_secrets_reach_accounts_with_a_stored_token() -> None:
     )  # fmt: skip
     role = cluster_role("reader", rule("list", "secrets"))
     _, links = evaluated([role, bound("b", "reader", robot("web", "c"))], [A, B, C, token])
-    assert links == {("web-c", "pay-a")}
+    assert links == {("web/c", "pay/a")}
 
 
 def test_impersonation_of_any_group_is_system_masters() -> None:
     role = cluster_role("helpdesk", rule("impersonate", "users groups"))
     _, links = evaluated([role, bound("b", "helpdesk", robot("web", "c"))], [A, C])
-    assert links == {("web-c", "kubernetes:group:c/system:masters")}
+    assert links == {("web/c", "kubernetes:group:c/system:masters")}
 
 
 def test_an_aggregated_role_without_rules_is_added_up() -> None:
@@ -367,7 +367,7 @@ def test_the_platform_becomes_nobody_and_a_foreign_subject_does() -> None:
         [role, bound("b", "controller", robot("kube-system", "job-controller"), robot("web", "c"))],
         [A, C, platform],
     )
-    assert links == {("web-c", "pay-a"), ("web-c", "kube-system-job-controller")}
+    assert links == {("web/c", "pay/a"), ("web/c", "kube-system/job-controller")}
 
 
 def test_a_user_with_the_long_name_is_the_service_account() -> None:

@@ -13,7 +13,7 @@ from collectors.kubernetes.evaluator.grants import ClusterRoles
 from collectors.kubernetes.evaluator.residents import Residents
 from collectors.kubernetes.installed import Installed
 from collectors.kubernetes.listings.admission import admission
-from collectors.kubernetes.listings.aws_auth import aws_auth, is_eks
+from collectors.kubernetes.listings.aws_auth import aws_auth, may_be_eks
 from collectors.kubernetes.listings.controllers import controllers, running
 from collectors.kubernetes.listings.delivery import delivery
 from collectors.kubernetes.listings.namespaces import namespaces
@@ -110,7 +110,7 @@ def _content(scope: KubeScope, version: str) -> Iterator[Record]:
     held = yield from namespaces(scope)
     bound = yield from roles_and_bindings(scope)
     yield from _noted(residents, users_and_groups(scope, bound))
-    if is_eks(scope.issuer, version):
+    if may_be_eks(scope.issuer, version):
         yield from aws_auth(scope, bound)
     known = yield from _kept(residents, service_accounts(scope, held, bound))
     yield from secret_origins(scope, origins)

@@ -37,6 +37,7 @@ def build(_night: int, version: str) -> Cluster:
         role(cluster, name, "create serviceaccounts/token")
         bind(cluster, name, f"ClusterRole {name}", subject)
     _secrets(cluster)
+    _without_controller(cluster)
     company_guards.add(_with_namespaces(cluster))
     _custom(cluster)
     add_scanner(cluster, 100)
@@ -91,6 +92,24 @@ def _workloads(cluster: Cluster) -> None:
             f"deny-{name}",
             "payments",
             spec={"podSelector": {}, "policyTypes": ["Ingress"]},
+        )
+
+
+def _without_controller(cluster: Cluster) -> None:
+    for name in ("migration.v2", "backfill.v2"):
+        spec = {**Template(image=f"{REGISTRY}/{name}:1").spec(), "restartPolicy": "Never"}
+        cluster.add("batch/v1", "Job", name, "payments", spec={"template": {"metadata": {}, "spec": spec}})
+        cluster.add(
+            "apps/v1",
+            "ReplicaSet",
+            f"{name}-canary",
+            "payments",
+            spec={
+                "replicas": 1,
+                "selector": {"matchLabels": {"app": name}},
+                "template": {"metadata": {"labels": {"app": name}}, "spec": spec},
+            },
+            status={"replicas": 1, "observedGeneration": 1},
         )
 
 

@@ -34,7 +34,7 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
 
 def evaluated(roles: ClusterRoles, residents: Residents) -> Iterator[Record]:
     """Yield the grants of one cluster's bindings, then whom their holders can become."""
-    granted: list[GrantedRole] = list(roles.granted(residents))
+    granted: list[GrantedRole] = list(roles.granted())
     for one in granted:
         yield one.grant
     yield from becoming(granted, residents)

@@ -143,19 +143,23 @@ def subjects_of(rows: object, namespace: str) -> tuple[Subject, ...]:
     return tuple(found)
 
 
-def subject_id(account_id: str, subject: Subject, accounts: Mapping[tuple[str, str], str]) -> str:
-    """Return the `Identity.id` of a subject. ``accounts`` are the ids of service accounts by namespace and name."""
-    cluster = cluster_of(account_id)
+def subject_id(cluster: str, subject: Subject) -> str:
+    """Return the `Identity.id` of a subject. ``cluster`` is the `Account.id`.
+
+    What a binding names is a name: an account that is deleted and made again has its permissions again.
+    """
     match subject.kind:
         case "ServiceAccount":
-            known = accounts.get((subject.namespace, subject.name))
-            return known or record_id(
-                "kubernetes", "service-account", f"{cluster}/{subject.namespace}/{subject.name}"
-            )
+            return account_id(cluster, subject.namespace, subject.name)
         case "User":
-            return record_id("kubernetes", "user", f"{cluster}/{subject.name}")
+            return record_id("kubernetes", "user", f"{cluster_of(cluster)}/{subject.name}")
         case "Group":
-            return record_id("kubernetes", "group", f"{cluster}/{subject.name}")
+            return record_id("kubernetes", "group", f"{cluster_of(cluster)}/{subject.name}")
+
+
+def account_id(cluster: str, namespace: str, name: str) -> str:
+    """Return the id of a service account. ``cluster`` is the `Account.id`."""
+    return record_id("kubernetes", "service-account", f"{cluster_of(cluster)}/{namespace}/{name}")
 
 
 def cluster_of(account_id: str) -> str:

@@ -22,7 +22,6 @@ from scanner.records import Breadth, Grant, level_of, record_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.kubernetes.evaluator.residents import Residents
     from scanner.records import Policy
 
 MISSING = "binding to a role that does not exist"
@@ -74,7 +73,7 @@ class ClusterRoles:
         wanted = binding.role_kind == "Role"
         return any(bool(namespace) == wanted for namespace, _ in self._roles)
 
-    def granted(self, residents: Residents) -> Iterator[GrantedRole]:
+    def granted(self) -> Iterator[GrantedRole]:
         """Yield a grant for each subject of each binding."""
         held: dict[Subject, list[StoredBinding]] = {}
         for binding in self.bindings:
@@ -82,11 +81,9 @@ class ClusterRoles:
                 held.setdefault(subject, []).append(binding)
         for binding in self.bindings:
             for subject in binding.subjects:
-                yield self._granted(binding, subject, held[subject], residents)
+                yield self._granted(binding, subject, held[subject])
 
-    def _granted(
-        self, binding: StoredBinding, subject: Subject, held: list[StoredBinding], residents: Residents
-    ) -> GrantedRole:
+    def _granted(self, binding: StoredBinding, subject: Subject, held: list[StoredBinding]) -> GrantedRole:
         rules = self.rules(binding)
         found: RbacAllowed | None = None
         if rules is not None:
@@ -107,7 +104,7 @@ class ClusterRoles:
             id=record_id("kubernetes", "binding", f"{binding.id}/{digest}"),
             provider="kubernetes",
             account_id=self.account_id,
-            identity_id=subject_id(self.account_id, subject, residents.ids),
+            identity_id=subject_id(self.account_id, subject),
             role=binding.role if binding.role_kind != "Role" else f"{binding.namespace}/{binding.role}",
             resource=where,
             breadth=_breadth(binding, found),

@@ -19,7 +19,6 @@ class Residents:
 
     def __init__(self, account_id: str) -> None:
         self.account_id = account_id
-        self.ids: dict[tuple[str, str], str] = {}
         self.by_namespace: dict[str, list[str]] = {}
         self.names: dict[str, tuple[str, str]] = {}
         """Namespace and name by id."""
@@ -38,7 +37,6 @@ class Residents:
         match record:
             case Identity(kind="service-account"):
                 namespace, _, name = record.name.partition("/")
-                self.ids[namespace, name] = record.id
                 self.names[record.id] = (namespace, name)
                 self.by_namespace.setdefault(namespace, []).append(record.id)
                 if any(record.tags.get(tag) for tag in CLOUD_TAGS):

@@ -28,9 +28,9 @@ PATH = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
 _OF_NODES = frozenset(("system:bootstrappers", "system:nodes", "system:node-proxier"))
 
 
-def is_eks(issuer: str | None, version: str) -> bool:
-    """Return whether a cluster is one of EKS, by the issuer of its tokens or the version of its API server."""
-    return "-eks-" in version or (issuer or "").startswith("https://oidc.eks.")
+def may_be_eks(issuer: str | None, version: str) -> bool:
+    """Return whether a cluster can be one of EKS, by the issuer of its tokens or the version of its API server."""
+    return issuer is None or "-eks-" in version or issuer.startswith("https://oidc.eks.")
 
 
 def aws_auth(scope: KubeScope, bound: BoundSubjects) -> Iterator[Record]:
@@ -82,5 +82,5 @@ def _mapped(scope: KubeScope, bound: BoundSubjects, arn: str, entry: dict[str, A
             )
     user = Subject("User", str(entry.get("username") or ""))
     if user in bound.every:
-        target = subject_id(scope.account_id, user, {})
+        target = subject_id(scope.account_id, user)
         yield link(scope, arn, "can_become", target, evidence="kube-system/aws-auth", why=why)

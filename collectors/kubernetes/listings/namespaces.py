@@ -74,7 +74,7 @@ def namespaces(scope: KubeScope) -> Generator[Record, None, Namespaces]:
 
     yield from scope.listed(
         CORE["namespaces"], convert, table="accounts", kind="kubernetes-namespace",
-        fills=("controls/pod-security",), shape=Namespace,
+        fills=("controls/pod-security",), loses=("controls/image-policy", "controls/network-policy"), shape=Namespace,
     )  # fmt: skip
     return Namespaces(labels=found)
 

@@ -112,7 +112,7 @@ def _binding(scope: KubeScope, kind: str, item: Any, bound: BoundSubjects) -> Po
     bound.every.update(dict.fromkeys(subjects))
     if DEFAULTS not in metadata.get("labels", {}) and not str(reference["name"]).startswith("system:"):
         bound.foreign.update(subjects)
-    return _policy(scope, kind, item, document, [subject_id(scope.account_id, one, {}) for one in subjects])
+    return _policy(scope, kind, item, document, [subject_id(scope.account_id, one) for one in subjects])
 
 
 def _policy(scope: KubeScope, kind: str, item: Any, document: dict[str, Any], attached: list[str]) -> Policy:
@@ -150,7 +150,7 @@ def _subjects(scope: KubeScope, bound: BoundSubjects) -> Iterator[Identity]:
                 continue
             platform = is_platform_subject(of, subject.name)
             yield Identity(
-                id=subject_id(scope.account_id, subject, {}),
+                id=subject_id(scope.account_id, subject),
                 **scope.own(),
                 # A user's name does not tell a person from a program.
                 surface="automation" if platform else None,

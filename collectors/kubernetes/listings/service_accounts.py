@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.kubernetes.calls import CORE
-from collectors.kubernetes.evaluator.bindings import Subject
+from collectors.kubernetes.evaluator.bindings import Subject, account_id
 from collectors.kubernetes.evaluator.ways import is_platform_namespace
 from collectors.kubernetes.facts import Metadata, ServiceAccount
 from collectors.kubernetes.listings.rbac import BoundSubjects, group_id
 from collectors.kubernetes.records import link
-from scanner.records import Identity, record_id
+from scanner.records import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -51,9 +51,7 @@ class KnownAccounts(msgspec.Struct, frozen=True, kw_only=True):
 
     def of(self, scope: KubeScope, namespace: str, name: str) -> str:
         """Return the id of an account, listed or not."""
-        known = self.ids.get((namespace, name))
-        cluster = scope.account_id.removeprefix("kubernetes:cluster:")
-        return known or record_id("kubernetes", "service-account", f"{cluster}/{namespace}/{name}")
+        return account_id(scope.account_id, namespace, name)
 
 
 def service_accounts(
@@ -65,7 +63,7 @@ def service_accounts(
 
     def convert(item: ServiceAccount) -> Iterator[Record]:
         metadata = item.metadata
-        me = record_id("kubernetes", "service-account", metadata.uid)
+        me = account_id(scope.account_id, metadata.namespace, metadata.name)
         known.ids[metadata.namespace, metadata.name] = me
         if item.automount_service_account_token is not None:
             known.automount[me] = item.automount_service_account_token
