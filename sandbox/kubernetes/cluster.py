@@ -10,7 +10,7 @@ from sandbox.estate import FIRST_NIGHT
 from sandbox.kubernetes.resource_types import NEW, ResourceType, served, type_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sandbox.kit.http import Json
 
@@ -135,6 +135,15 @@ class Cluster:
                 **body,
             )
 
+    def copy(self, first: Json, metadata: Iterable[Json]) -> None:
+        """Replace an object by copies that differ in their metadata only, and share all else."""
+        key = type_of(first["apiVersion"], first["kind"]).key
+        rows = self._objects[key]
+        del rows[first["metadata"].get("namespace", ""), first["metadata"]["name"]]
+        for one in metadata:
+            rows[one.get("namespace", ""), one["name"]] = {**first, "metadata": one}
+        self._sorted.clear()
+
     def listed(self, key: str, namespace: str = "") -> list[Json]:
         """Return the objects of a resource, of one namespace or of all."""
         if (key, namespace) not in self._sorted:
@@ -147,6 +156,10 @@ class Cluster:
     def named(self, key: str, name: str, namespace: str = "") -> Json | None:
         """Return one object."""
         return self._objects.get(key, {}).get((namespace, name))
+
+    def newest(self, key: str) -> Json:
+        """Return the object of a resource that was added last."""
+        return next(reversed(self._objects[key].values()))
 
     def everything(self) -> list[tuple[str, Json]]:
         """Return every object with the key of its resource."""
