@@ -147,7 +147,7 @@ class Estate:
     ) -> Iterator[Record]:
         me = workload_id(kind, metadata.uid)
         namespace = metadata.namespace
-        containers = (spec.containers or []) if spec is not None else []
+        containers = spec.serving if spec is not None else []
         self._roots[metadata.uid] = Workload(
             id=me,
             namespace=namespace,
@@ -278,8 +278,9 @@ class Estate:
 
 
 def _count(workload: Workload, pod: Pod) -> None:
-    statuses = {status.name: status for status in pod.status.container_statuses or ()}
-    for container in pod.spec.containers or ():
+    told = (*(pod.status.container_statuses or ()), *(pod.status.init_container_statuses or ()))
+    statuses = {status.name: status for status in told}
+    for container in pod.spec.serving:
         # What an admission webhook added, such as a mesh's proxy, is in no template.
         workload.declared.setdefault(container.name, container.image)
         found = workload.containers.get(container.name)

@@ -70,10 +70,17 @@ class EnvironmentSource(_Object, frozen=True, kw_only=True, gc=False):
     secret_ref: NamedReference | None = None
 
 
+class Capabilities(_Object, frozen=True, kw_only=True, gc=False):
+    """Parts of the rights of root."""
+
+    add: list[str] | None = None
+
+
 class ContainerSecurity(_Object, frozen=True, kw_only=True, gc=False):
     """What a container may do on its node."""
 
     privileged: bool | None = None
+    capabilities: Capabilities | None = None
 
 
 class Container(_Object, frozen=True, kw_only=True, gc=False):
@@ -84,6 +91,7 @@ class Container(_Object, frozen=True, kw_only=True, gc=False):
     env: list[EnvironmentVariable] | None = None
     env_from: list[EnvironmentSource] | None = None
     security_context: ContainerSecurity | None = None
+    restart_policy: str | None = None
 
 
 class SecretVolume(_Object, frozen=True, kw_only=True, gc=False):
@@ -153,6 +161,15 @@ class PodSpec(_Object, frozen=True, kw_only=True, gc=False):
         """The name of its service account."""
         return self.service_account_name or "default"
 
+    @property
+    def serving(self) -> list[Container]:
+        """The containers that run as long as the pod does: those, and sidecars.
+
+        https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+        """
+        sidecars = [one for one in self.init_containers or () if one.restart_policy == "Always"]
+        return [*(self.containers or ()), *sidecars]
+
 
 class ContainerStatus(_Object, frozen=True, kw_only=True, gc=False):
     """What the runtime says of a container."""
@@ -169,6 +186,7 @@ class PodStatus(_Object, frozen=True, kw_only=True, gc=False):
     phase: str = ""
     start_time: datetime | None = None
     container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
 
 
 class Pod(_Object, frozen=True, kw_only=True, gc=False):
@@ -186,10 +204,23 @@ class Template(_Object, frozen=True, kw_only=True, gc=False):
     spec: PodSpec | None = None
 
 
+class RollingUpdate(_Object, frozen=True, kw_only=True, gc=False):
+    """How far pods are replaced."""
+
+    partition: int | None = None
+
+
 class Strategy(_Object, frozen=True, kw_only=True, gc=False):
     """How pods are replaced."""
 
     type: str = ""
+    rolling_update: RollingUpdate | None = None
+
+    @property
+    def keeps_old(self) -> bool:
+        """Whether old pods are kept on purpose."""
+        part = self.rolling_update.partition if self.rolling_update is not None else None
+        return self.type == "OnDelete" or bool(part)
 
 
 class JobTemplate(_Object, frozen=True, kw_only=True, gc=False):
@@ -217,6 +248,14 @@ class ControllerSpec(_Object, frozen=True, kw_only=True, gc=False):
         return inner.template.spec if inner is not None and inner.template is not None else None
 
 
+class Condition(_Object, frozen=True, kw_only=True, gc=False):
+    """One thing that a controller says of itself."""
+
+    type: str = ""
+    status: str = ""
+    reason: str | None = None
+
+
 class ControllerStatus(_Object, frozen=True, kw_only=True, gc=False):
     """How far a controller is: one class for every kind of controller."""
 
@@ -232,6 +271,7 @@ class ControllerStatus(_Object, frozen=True, kw_only=True, gc=False):
     updated_number_scheduled: int | None = None
     number_available: int | None = None
     active: Any = None
+    conditions: list[Condition] | None = None
     phase: str | None = None
 
 

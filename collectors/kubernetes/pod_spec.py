@@ -13,7 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.kubernetes.facts import PodSpec, Volume
+    from collectors.kubernetes.facts import Container, PodSpec, Volume
 
 CSI = "secrets-store.csi.k8s.io"
 _NODE_FOLDERS = (
@@ -38,6 +38,11 @@ _NODE_FILES = (
     "/var/run/containerd",
     "/var/run/crio",
 )
+
+_NODE_CAPABILITIES = frozenset(("ALL", "BPF", "DAC_READ_SEARCH", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO"))
+"""Capabilities with which a process leaves its container. https://man7.org/linux/man-pages/man7/capabilities.7.html"""
+_WITH_PROCESSES = "SYS_PTRACE"
+"""It leads to the node where a pod sees the node's processes."""
 
 _DELIVERERS = {
     "actions-runner": "github-runner",
@@ -126,10 +131,26 @@ def _node_access(spec: PodSpec) -> str | None:
     for container in (*(spec.containers or ()), *(spec.init_containers or ())):
         if container.security_context is not None and container.security_context.privileged:
             return f"container {container.name} is privileged"
+        strong = _capability(container, sees_processes=bool(spec.host_pid))
+        if strong is not None:
+            return f"container {container.name} has the capability {strong}"
     for volume in spec.volumes or ():
         folder = _folder(volume)
         if folder is not None:
             return f"it mounts {folder} of its node"
+    return None
+
+
+def _capability(container: Container, *, sees_processes: bool) -> str | None:
+    security = container.security_context
+    added = (
+        (security.capabilities.add or ())
+        if security is not None and security.capabilities is not None
+        else ()
+    )
+    for name in sorted(one.upper().removeprefix("CAP_") for one in added):
+        if name in _NODE_CAPABILITIES or (name == _WITH_PROCESSES and sees_processes):
+            return name
     return None
 
 

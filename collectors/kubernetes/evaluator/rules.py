@@ -42,13 +42,16 @@ class RbacRule(msgspec.Struct, frozen=True):
             return False
         if self.names and verb in _NAMELESS and "/" not in resource:
             return False
+        if resource == "*":
+            # Any resource of the group: a rule for every group names resources of other groups.
+            return "*" in self.resources or (
+                bool(self.resources) and ("" if group == "core" else group) in self.groups
+            )
         return self._has(resource)
 
     def _has(self, resource: str) -> bool:
         if "*" in self.resources or resource in self.resources:
             return True
-        if resource == "*":
-            return bool(self.resources)
         if resource.endswith("/*") and any(one.startswith(resource[:-1]) for one in self.resources):
             return True
         _, slash, below = resource.partition("/")

@@ -63,7 +63,7 @@ def _owned(scope: KubeScope, estate: Estate, resource: Resource, kind: str) -> G
 
 
 def state_of(kind: str, item: Controller) -> str | None:
-    """Return whether all replicas are new: complete, progressing, paused or held; None where nothing says so."""
+    """Return whether all replicas are new: complete, progressing, paused, held or stalled; None where nothing says so."""
     spec, status = item.spec, item.status
     generation = item.metadata.generation
     observed = status.observed_generation
@@ -81,21 +81,24 @@ def state_of(kind: str, item: Controller) -> str | None:
             wanted = 1 if spec.replicas is None else spec.replicas
             if (status.updated_replicas or 0) >= wanted and (status.replicas or 0) <= wanted:
                 return "complete" if (status.available_replicas or 0) >= wanted else "progressing"
-            return "paused" if spec.paused else "progressing"
+            if spec.paused:
+                return "paused"
+            late = any(one.reason == "ProgressDeadlineExceeded" for one in status.conditions or ())
+            return "stalled" if late else "progressing"
         case "statefulset":
             if status.update_revision is None:
                 return None
             if status.current_revision == status.update_revision:
                 return "complete"
-            on_delete = spec.update_strategy is not None and spec.update_strategy.type == "OnDelete"
-            return "held" if on_delete else "progressing"
+            kept = spec.update_strategy is not None and spec.update_strategy.keeps_old
+            return "held" if kept else "progressing"
         case "daemonset":
             if status.desired_number_scheduled is None:
                 return None
             if (status.updated_number_scheduled or 0) >= status.desired_number_scheduled:
                 return "complete"
-            on_delete = spec.update_strategy is not None and spec.update_strategy.type == "OnDelete"
-            return "held" if on_delete else "progressing"
+            kept = spec.update_strategy is not None and spec.update_strategy.keeps_old
+            return "held" if kept else "progressing"
         case "argo-rollout":
             phases = {
                 "Healthy": "complete",

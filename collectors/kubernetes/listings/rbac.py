@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Policy, Record
 
-AGGREGATES = "rbac.authorization.k8s.io/aggregate-to-"
-
 
 class BoundSubjects:
     """Whom bindings name."""
@@ -78,12 +76,8 @@ def _kept(bound: BoundSubjects, convert: Callable[[Any], Policy]) -> Callable[[A
 def _metadata(item: dict[str, Any]) -> dict[str, Any]:
     """Return what decides what a role is: its name, and the labels by which roles are added up."""
     metadata = item["metadata"]
-    labels = metadata.get("labels") or {}
-    kept = {
-        str(key): str(value)
-        for key, value in labels.items()
-        if str(key) == DEFAULTS or str(key).startswith(AGGREGATES)
-    }
+    # Any label can select a role for a sum.
+    kept = {str(key): str(value) for key, value in (metadata.get("labels") or {}).items()}
     found = {"name": str(metadata["name"])}
     if metadata.get("namespace"):
         found["namespace"] = str(metadata["namespace"])
