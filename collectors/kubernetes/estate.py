@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from collectors.kubernetes.facts import Controller, Metadata, Pod, PodSpec
-    from collectors.kubernetes.listings.namespaces import Namespaces
-    from collectors.kubernetes.listings.service_accounts import KnownAccounts
+    from collectors.kubernetes.known import KnownAccounts, Namespaces
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Record
 

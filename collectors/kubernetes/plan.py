@@ -12,6 +12,7 @@ from collectors.kubernetes.evaluator import evaluated
 from collectors.kubernetes.evaluator.grants import ClusterRoles
 from collectors.kubernetes.evaluator.residents import Residents
 from collectors.kubernetes.installed import Installed
+from collectors.kubernetes.known import BoundSubjects, SecretOrigins
 from collectors.kubernetes.listings.admission import admission
 from collectors.kubernetes.listings.aws_auth import aws_auth, may_be_eks
 from collectors.kubernetes.listings.controllers import controllers, running
@@ -20,8 +21,8 @@ from collectors.kubernetes.listings.namespaces import namespaces
 from collectors.kubernetes.listings.network_policies import network_policies
 from collectors.kubernetes.listings.nodes import nodes
 from collectors.kubernetes.listings.pods import pods
-from collectors.kubernetes.listings.rbac import BoundSubjects, roles_and_bindings, users_and_groups
-from collectors.kubernetes.listings.secret_origins import SecretOrigins, secret_origins
+from collectors.kubernetes.listings.rbac import roles_and_bindings, users_and_groups
+from collectors.kubernetes.listings.secret_origins import secret_origins
 from collectors.kubernetes.listings.secrets import secrets
 from collectors.kubernetes.listings.service_accounts import service_accounts
 from collectors.kubernetes.scope import KubeScope

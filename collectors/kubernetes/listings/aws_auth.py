@@ -12,7 +12,7 @@ import yaml
 
 from collectors.kubernetes.calls import AWS_AUTH
 from collectors.kubernetes.evaluator.bindings import Subject, subject_id
-from collectors.kubernetes.listings.rbac import group_id
+from collectors.kubernetes.known import group_id
 from collectors.kubernetes.records import link
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
@@ -20,7 +20,7 @@ from scanner.collect.listings import with_coverage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.kubernetes.listings.rbac import BoundSubjects
+    from collectors.kubernetes.known import BoundSubjects
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Record
 

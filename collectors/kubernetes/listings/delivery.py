@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.kubernetes.estate import Estate
-    from collectors.kubernetes.listings.namespaces import Namespaces
-    from collectors.kubernetes.listings.service_accounts import KnownAccounts
+    from collectors.kubernetes.known import KnownAccounts, Namespaces
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Record
 

@@ -12,6 +12,7 @@ import msgspec
 from collectors.kubernetes.calls import CORE
 from collectors.kubernetes.evaluator.ways import is_platform_namespace
 from collectors.kubernetes.facts import Metadata  # noqa: TC001  msgspec reads the annotations at run time
+from collectors.kubernetes.known import Namespaces
 from collectors.kubernetes.records import control, environment_of, owner_of
 from scanner.records import Account, record_id
 
@@ -28,20 +29,6 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     """A namespace."""
 
     metadata: Metadata
-
-
-class Namespaces(msgspec.Struct, frozen=True, kw_only=True):
-    """The labels of each namespace."""
-
-    labels: dict[str, dict[str, str]]
-
-    def environment(self, name: str, *labels: dict[str, str] | None) -> str | None:
-        """Return the environment of something in a namespace."""
-        return environment_of(*labels, self.labels.get(name))
-
-    def owner(self, name: str, *labels: dict[str, str] | None) -> tuple[str | None, str | None]:
-        """Return the owner of something in a namespace, and where it comes from."""
-        return owner_of(*labels, self.labels.get(name))
 
 
 def namespaces(scope: KubeScope) -> Generator[Record, None, Namespaces]:

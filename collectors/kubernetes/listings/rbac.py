@@ -8,32 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.kubernetes.calls import RBAC
-from collectors.kubernetes.evaluator.bindings import DEFAULTS, Subject, subject_id, subjects_of
+from collectors.kubernetes.evaluator.bindings import DEFAULTS, subject_id, subjects_of
 from collectors.kubernetes.evaluator.ways import is_platform_subject
+from collectors.kubernetes.known import BoundSubjects
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
 from scanner.policies import canonical_document, policy_record
-from scanner.records import Coverage, Identity, record_id
+from scanner.records import Coverage, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Policy, Record
-
-
-class BoundSubjects:
-    """Whom bindings name."""
-
-    def __init__(self) -> None:
-        self.foreign: set[Subject] = set()
-        """Those that a binding names which the API server did not make."""
-        self.every: dict[Subject, None] = {}
-        self.policies: list[Policy] = []
-        self.complete = True
-        """Whether all four lists were read."""
-        self.named = True
-        """Whether both lists of bindings were read."""
 
 
 def roles_and_bindings(scope: KubeScope) -> Generator[Record, None, BoundSubjects]:
@@ -155,8 +142,3 @@ def _subjects(scope: KubeScope, bound: BoundSubjects) -> Iterator[Identity]:
                 managed_by="provider" if platform else None,
                 tags={"platform": "yes"} if platform else {},
             )
-
-
-def group_id(scope: KubeScope, name: str) -> str:
-    """Return the id of a group."""
-    return record_id("kubernetes", "group", f"{scope.account_id.removeprefix('kubernetes:cluster:')}/{name}")

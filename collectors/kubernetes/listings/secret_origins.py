@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import yaml
 
 from collectors.kubernetes.calls import CERT_MANAGER, EXTERNAL_SECRETS, SEALED, SECRETS_STORE, VAULT
@@ -20,6 +19,7 @@ from scanner.records import Credential, record_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from collectors.kubernetes.known import SecretOrigins
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Record
 
@@ -31,14 +31,6 @@ _WORDS = {
 }
 """The names that other collectors use for the stores."""
 _LARGEST = 100_000
-
-
-class SecretOrigins(msgspec.Struct, kw_only=True):
-    """What writes Secrets, by namespace and name: ``secrets-manager:prod/db``."""
-
-    secrets: dict[tuple[str, str], str] = msgspec.field(default_factory=dict)
-    classes: dict[tuple[str, str], str] = msgspec.field(default_factory=dict)
-    """What a SecretProviderClass mounts."""
 
 
 def secret_origins(scope: KubeScope, origins: SecretOrigins) -> Iterator[Record]:

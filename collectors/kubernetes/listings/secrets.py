@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from collectors.kubernetes.estate import Estate
-    from collectors.kubernetes.listings.namespaces import Namespaces
-    from collectors.kubernetes.listings.service_accounts import KnownAccounts
+    from collectors.kubernetes.known import KnownAccounts, Namespaces
     from collectors.kubernetes.scope import KubeScope
     from scanner.collect.answers import AnswerObject
     from scanner.records import Record

@@ -11,20 +11,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from collectors.kubernetes.calls import CORE
 from collectors.kubernetes.evaluator.bindings import Subject, account_id
 from collectors.kubernetes.evaluator.ways import is_platform_namespace
 from collectors.kubernetes.facts import Metadata, ServiceAccount
-from collectors.kubernetes.listings.rbac import BoundSubjects, group_id
+from collectors.kubernetes.known import BoundSubjects, KnownAccounts, group_id
 from collectors.kubernetes.records import link
 from scanner.records import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from collectors.kubernetes.listings.namespaces import Namespaces
+    from collectors.kubernetes.known import Namespaces
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Record
 
@@ -35,23 +33,6 @@ _ARN = re.compile(r"arn:aws[a-z-]{0,10}:iam::\d{12}:role/[\w+=,.@/-]{1,600}", re
 _CLIENT = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _EMAIL = re.compile(r"[a-z0-9-]{1,100}@[a-z0-9.:-]{1,200}\.gserviceaccount\.com", re.ASCII)
 EVERYBODY = ("system:authenticated", "system:serviceaccounts")
-
-
-class KnownAccounts(msgspec.Struct, frozen=True, kw_only=True):
-    """The service accounts of a cluster."""
-
-    ids: dict[tuple[str, str], str] = {}
-    """`Identity.id` by namespace and name."""
-    automount: dict[str, bool] = {}
-    """Whether pods get a token of an account, by id, where it says so."""
-    pull_secrets: dict[str, list[str]] = {}
-    """Names of pull secrets by id."""
-    cloud: dict[str, dict[str, str]] = {}
-    """The identities of clouds that an account names, by id."""
-
-    def of(self, scope: KubeScope, namespace: str, name: str) -> str:
-        """Return the id of an account, listed or not."""
-        return account_id(scope.account_id, namespace, name)
 
 
 def service_accounts(
