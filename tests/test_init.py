@@ -97,6 +97,7 @@ def test_the_files_of_other_tools_become_sections_without_their_secrets(
         "azure": {"tenant": TENANT, "sign_in": "azure-cli"},
         "azure-devops": {"organizations": ["acme"], "tenant": TENANT, "sign_in": "azure-cli"},
         "entra": {"tenant": TENANT, "sign_in": "azure-cli"},
+        "kubernetes": {"kubeconfig": str(home / ".kube/config")},
     }
     text = (work / "config.yaml").read_text()
     # What is known but cannot work yet is a comment that says what to do.

@@ -12,7 +12,7 @@ import requests
 from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.issued import ISSUED
 from sandbox.kubernetes import company, open_sandbox
-from sandbox.kubernetes.authorization import Access, Caller, reason, service_account
+from sandbox.kubernetes.authorization import AskedAccess, ClusterCaller, reason, service_account
 from sandbox.kubernetes.resource_types import NEW, VERSIONS
 
 if TYPE_CHECKING:
@@ -216,28 +216,28 @@ PROMETHEUS = service_account("monitoring", "prometheus")
 @pytest.mark.parametrize(
     ("caller", "access", "allowed"),
     [
-        (PROMETHEUS, Access(verb="get", resource="nodes/proxy", name="n"), True),
-        (PROMETHEUS, Access(verb="create", resource="nodes/proxy", name="n"), False),
-        (PROMETHEUS, Access(verb="get", path="/metrics"), True),
-        (service_account("backup", "verifier"), Access(verb="get", resource="secrets", namespace="backup", name="backup-key"), True),
-        (service_account("backup", "verifier"), Access(verb="get", resource="secrets", namespace="backup", name="other"), False),
-        (service_account("backup", "verifier"), Access(verb="list", resource="secrets", namespace="backup"), False),
+        (PROMETHEUS, AskedAccess(verb="get", resource="nodes/proxy", name="n"), True),
+        (PROMETHEUS, AskedAccess(verb="create", resource="nodes/proxy", name="n"), False),
+        (PROMETHEUS, AskedAccess(verb="get", path="/metrics"), True),
+        (service_account("backup", "verifier"), AskedAccess(verb="get", resource="secrets", namespace="backup", name="backup-key"), True),
+        (service_account("backup", "verifier"), AskedAccess(verb="get", resource="secrets", namespace="backup", name="other"), False),
+        (service_account("backup", "verifier"), AskedAccess(verb="list", resource="secrets", namespace="backup"), False),
         # A cluster role that is bound in a namespace counts there.
-        (service_account("web", "default"), Access(verb="list", resource="secrets", namespace="web"), True),
-        (service_account("web", "default"), Access(verb="list", resource="secrets", namespace="payments"), False),
-        (service_account("web", "default"), Access(verb="list", resource="secrets"), False),
+        (service_account("web", "default"), AskedAccess(verb="list", resource="secrets", namespace="web"), True),
+        (service_account("web", "default"), AskedAccess(verb="list", resource="secrets", namespace="payments"), False),
+        (service_account("web", "default"), AskedAccess(verb="list", resource="secrets"), False),
         # The role of the binding is missing.
-        (service_account("web", "renderer"), Access(verb="delete", resource="pods", namespace="web"), False),
+        (service_account("web", "renderer"), AskedAccess(verb="delete", resource="pods", namespace="web"), False),
         # Nobody is bound to this role.
-        (service_account("support", "log-reader"), Access(verb="impersonate", resource="users"), False),
-        (Caller(name="x", groups=("system:masters",)), Access(verb="delete", resource="nodes"), True),
-        (service_account("gitlab-agent", "gitlab-agent"), Access(verb="delete", resource="nodes"), True),
+        (service_account("support", "log-reader"), AskedAccess(verb="impersonate", resource="users"), False),
+        (ClusterCaller(name="x", groups=("system:masters",)), AskedAccess(verb="delete", resource="nodes"), True),
+        (service_account("gitlab-agent", "gitlab-agent"), AskedAccess(verb="delete", resource="nodes"), True),
         # https://kubernetes.io/docs/reference/access-authn-authz/rbac/#user-facing-roles : view has no secrets.
-        (Caller(name="x", groups=("payments-developers",)), Access(verb="list", resource="pods", namespace="payments"), True),
-        (Caller(name="x", groups=("payments-developers",)), Access(verb="get", resource="secrets", namespace="payments", name="psp-key"), False),
+        (ClusterCaller(name="x", groups=("payments-developers",)), AskedAccess(verb="list", resource="pods", namespace="payments"), True),
+        (ClusterCaller(name="x", groups=("payments-developers",)), AskedAccess(verb="get", resource="secrets", namespace="payments", name="psp-key"), False),
     ],
 )  # fmt: skip
-def test_rbac_is_that_of_the_documentation(caller: Caller, access: Access, allowed: bool) -> None:
+def test_rbac_is_that_of_the_documentation(caller: ClusterCaller, access: AskedAccess, allowed: bool) -> None:
     assert (reason(CLUSTER, caller, access) is not None) is allowed
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.kubernetes.config import Config
-    from collectors.kubernetes.sign_in import SignIn
+    from collectors.kubernetes.sign_in import ClusterSignIn
     from scanner.collect.collector import Run
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -44,7 +44,7 @@ class TypedList(msgspec.Struct, frozen=True, kw_only=True):
 class KubeClient(RestClient):
     """Reads one cluster."""
 
-    def __init__(self, url: str, config: Config, run: Run, sign_in: SignIn) -> None:
+    def __init__(self, url: str, config: Config, run: Run, sign_in: ClusterSignIn) -> None:
         super().__init__(
             url,
             config.model_copy(update={"ca_bundle": sign_in.authority}),

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from collectors.kubernetes.calls import VERSION
 from collectors.kubernetes.client import KubeClient
 from collectors.kubernetes.kubeconfig import Kubeconfig
-from collectors.kubernetes.sign_in import SignIn, access_of
+from collectors.kubernetes.sign_in import ClusterSignIn, access_of
 from scanner.collect.collector import TargetError
 from scanner.collect.failures import Failure, SourceError
 from scanner.collect.listings import ListingRequest, gap
@@ -50,7 +50,7 @@ def contexts_of(config: Config) -> Iterator[tuple[str, str]]:
 def opened(config: Config, context: str, run: Run) -> KubeClient:
     """Return a client for a cluster. Raises `SourceError` for a credential that cannot work."""
     access = access_of(config, context)
-    sign_in = SignIn(config, access, run.as_of)
+    sign_in = ClusterSignIn(config, access, run.as_of)
     return KubeClient(access.server, config, run, sign_in)
 
 

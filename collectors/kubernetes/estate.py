@@ -56,7 +56,7 @@ class Workload(msgspec.Struct, kw_only=True):
     containers: dict[str, Running] = msgspec.field(default_factory=dict)
 
 
-class Estate:
+class ClusterWorkloads:
     """What the lists of controllers and pods say, joined."""
 
     def __init__(

@@ -197,7 +197,7 @@ class Pod(_Object, frozen=True, kw_only=True, gc=False):
     status: PodStatus = PodStatus()
 
 
-class Template(_Object, frozen=True, kw_only=True, gc=False):
+class PodTemplate(_Object, frozen=True, kw_only=True, gc=False):
     """The pods that a controller makes."""
 
     metadata: dict[str, Any] | None = None
@@ -235,7 +235,7 @@ class ControllerSpec(_Object, frozen=True, kw_only=True, gc=False):
     replicas: int | None = None
     paused: bool | None = None
     suspend: bool | None = None
-    template: Template | None = None
+    template: PodTemplate | None = None
     job_template: JobTemplate | None = None
     update_strategy: Strategy | None = None
 
@@ -248,7 +248,7 @@ class ControllerSpec(_Object, frozen=True, kw_only=True, gc=False):
         return inner.template.spec if inner is not None and inner.template is not None else None
 
 
-class Condition(_Object, frozen=True, kw_only=True, gc=False):
+class RolloutCondition(_Object, frozen=True, kw_only=True, gc=False):
     """One thing that a controller says of itself."""
 
     type: str = ""
@@ -271,7 +271,7 @@ class ControllerStatus(_Object, frozen=True, kw_only=True, gc=False):
     updated_number_scheduled: int | None = None
     number_available: int | None = None
     active: Any = None
-    conditions: list[Condition] | None = None
+    conditions: list[RolloutCondition] | None = None
     phase: str | None = None
 
 

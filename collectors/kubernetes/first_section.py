@@ -24,7 +24,8 @@ def first_sections(machine: Machine) -> Iterator[ProposedSection]:
         )
     given = machine.value("KUBECONFIG")
     path = machine.home / (given.split(":")[0] if given else ".kube/config")
-    if machine.text(path):
+    contexts = machine.mapping(path).get("contexts")
+    if isinstance(contexts, list) and any(isinstance(one, dict) and one.get("name") for one in contexts):
         yield ProposedSection(
             found=f"a kubeconfig, {machine.shown(path)}",
             section={"kubeconfig": str(path)},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.kubernetes.evaluator.bindings import Subject, account_id, subject_id
+from collectors.kubernetes.evaluator.bindings import BoundSubject, account_id, subject_id
 from collectors.kubernetes.records import environment_of, owner_of
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class BoundSubjects:
     """Whom bindings name."""
 
     def __init__(self) -> None:
-        self.foreign: set[Subject] = set()
+        self.foreign: set[BoundSubject] = set()
         """Those that a binding names which the API server did not make."""
-        self.every: dict[Subject, None] = {}
+        self.every: dict[BoundSubject, None] = {}
         self.policies: list[Policy] = []
         self.complete = True
         """Whether all four lists were read."""
@@ -69,4 +69,4 @@ class SecretOrigins(msgspec.Struct, kw_only=True):
 
 def group_id(scope: KubeScope, name: str) -> str:
     """Return the id of a group."""
-    return subject_id(scope.account_id, Subject("Group", name))
+    return subject_id(scope.account_id, BoundSubject("Group", name))

@@ -34,7 +34,7 @@ class ExecPlugin(msgspec.Struct, frozen=True, kw_only=True):
     api_version: str = "client.authentication.k8s.io/v1"
 
 
-class Access(msgspec.Struct, frozen=True, kw_only=True):
+class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach and sign in to one cluster. Holds secrets: never logged, never stored."""
 
     name: str
@@ -50,7 +50,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     plugin: ExecPlugin | None = None
 
     def __repr__(self) -> str:
-        return f"Access({self.name!r})"
+        return f"ClusterAccess({self.name!r})"
 
 
 class KubeconfigContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ class Kubeconfig:
             server=str(self._clusters.get(cluster, {}).get("server") or ""),
         )
 
-    def access(self, name: str) -> Access:
+    def access(self, name: str) -> ClusterAccess:
         """Return how to sign in with a context. Raises `SourceError` for what is missing or not supported."""
         context = self.context(name)
         cluster = self._clusters.get(context.cluster)
@@ -122,7 +122,7 @@ class Kubeconfig:
                     "unsupported", f"the kubeconfig uses {old} for context {name!r}, which is not followed"
                 )
         token_file = user.get("tokenFile")
-        return Access(
+        return ClusterAccess(
             name=name,
             server=server,
             authority=self._pem(cluster, "certificate-authority"),

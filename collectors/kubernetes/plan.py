@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from collectors.kubernetes.calls import DISCOVERY, RBAC, VERSION
-from collectors.kubernetes.estate import Estate
+from collectors.kubernetes.estate import ClusterWorkloads
 from collectors.kubernetes.evaluator import evaluated
 from collectors.kubernetes.evaluator.grants import ClusterRoles
 from collectors.kubernetes.evaluator.residents import Residents
@@ -115,7 +115,7 @@ def _content(scope: KubeScope, version: str) -> Iterator[Record]:
         yield from aws_auth(scope, bound)
     known = yield from _kept(residents, service_accounts(scope, held, bound))
     yield from secret_origins(scope, origins)
-    estate = Estate(held, known, origins.classes)
+    estate = ClusterWorkloads(held, known, origins.classes)
     whole = yield from _kept(residents, controllers(scope, estate))
     whole &= yield from _kept(residents, pods(scope, estate))
     if whole:

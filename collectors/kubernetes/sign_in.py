@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collectors.kubernetes.kubeconfig import Access, ExecPlugin, Kubeconfig
+from collectors.kubernetes.kubeconfig import ClusterAccess, ExecPlugin, Kubeconfig
 from scanner.collect.auth import Auth, IssuedToken, NoAuth, TokenAuth
 from scanner.collect.failures import SourceError
 from scanner.private_files import write_private
@@ -33,7 +33,7 @@ _LARGEST = 2**20
 """The largest output of a program, in bytes."""
 
 
-def access_of(config: Config, context: str) -> Access:
+def access_of(config: Config, context: str) -> ClusterAccess:
     """Return how to sign in to a target. ``context`` is empty without a kubeconfig. Raises `SourceError`."""
     if config.kubeconfig is not None:
         return Kubeconfig(config.kubeconfig).access(context)
@@ -44,19 +44,19 @@ def access_of(config: Config, context: str) -> Access:
         )
         if not host:
             raise SourceError("unreachable", "this is no pod: KUBERNETES_SERVICE_HOST is not set")
-        return Access(
+        return ClusterAccess(
             name=host,
             server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
             authority_file=POD / "ca.crt",
             token_file=POD / "token",
         )
-    return Access(name=str(config.url), server=str(config.url))
+    return ClusterAccess(name=str(config.url), server=str(config.url))
 
 
-class SignIn:
+class ClusterSignIn:
     """One cluster's credential, and the files that the HTTP library needs: they are removed by `close`."""
 
-    def __init__(self, config: Config, access: Access, as_of: datetime) -> None:
+    def __init__(self, config: Config, access: ClusterAccess, as_of: datetime) -> None:
         """Raises `SourceError` (denied) for a client certificate that has expired or lacks its key."""
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.authority: Path | None = access.authority_file or config.ca_bundle
@@ -87,7 +87,7 @@ class SignIn:
         return path
 
 
-def _auth(config: Config, access: Access) -> Auth:
+def _auth(config: Config, access: ClusterAccess) -> Auth:
     if config.token is not None:
         token = config.token
         return TokenAuth(lambda: IssuedToken(value=token.read()))

@@ -20,14 +20,14 @@ ALL_AUTHENTICATED = "system:authenticated"
 MASTERS = "system:masters"
 
 
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
+class ClusterCaller(msgspec.Struct, frozen=True, kw_only=True):
     """Who sends a request."""
 
     name: str
     groups: tuple[str, ...]
 
 
-class Access(msgspec.Struct, frozen=True, kw_only=True):
+class AskedAccess(msgspec.Struct, frozen=True, kw_only=True):
     """What a request does. ``path`` is set for those that name no resource, such as ``/version``."""
 
     verb: str
@@ -39,13 +39,13 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
 
 
-def service_account(namespace: str, name: str) -> Caller:
+def service_account(namespace: str, name: str) -> ClusterCaller:
     """Return the caller that a service account is."""
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", ALL_AUTHENTICATED)
-    return Caller(name=f"system:serviceaccount:{namespace}:{name}", groups=groups)
+    return ClusterCaller(name=f"system:serviceaccount:{namespace}:{name}", groups=groups)
 
 
-def reason(cluster: Cluster, caller: Caller, access: Access) -> str | None:
+def reason(cluster: Cluster, caller: ClusterCaller, access: AskedAccess) -> str | None:
     """Return why the caller may do it, in the words of the server; None if nothing allows it."""
     if MASTERS in caller.groups:
         return ""
@@ -72,7 +72,7 @@ def _role(binding: Json) -> str:
     return f'{binding["roleRef"]["kind"]} "{binding["roleRef"]["name"]}" to {subjects}'
 
 
-def _meets(binding: Json, caller: Caller) -> bool:
+def _meets(binding: Json, caller: ClusterCaller) -> bool:
     for subject in binding.get("subjects") or ():
         match subject["kind"]:
             case "User" if subject["name"] == caller.name:
@@ -93,7 +93,7 @@ def _rules(cluster: Cluster, reference: Json, namespace: str) -> Iterator[Json]:
     yield from (role or {}).get("rules") or ()
 
 
-def _allows(rule: Json, access: Access) -> bool:
+def _allows(rule: Json, access: AskedAccess) -> bool:
     if not {"*", access.verb} & set(rule["verbs"]):
         return False
     if access.path:

@@ -29,7 +29,13 @@ from sandbox.kit.routes import RouteTable
 from sandbox.kit.server import CLIENT_SUBJECT
 from sandbox.kit.tokens import bearer
 from sandbox.kubernetes import company, small
-from sandbox.kubernetes.authorization import ALL_AUTHENTICATED, Access, Caller, reason, service_account
+from sandbox.kubernetes.authorization import (
+    ALL_AUTHENTICATED,
+    AskedAccess,
+    ClusterCaller,
+    reason,
+    service_account,
+)
 from sandbox.kubernetes.discovery import discovery
 from sandbox.kubernetes.positions import ExpiredError, is_selected, place_after, position_of, token_of
 from sandbox.kubernetes.representations import form, item, partial, table
@@ -47,7 +53,7 @@ if TYPE_CHECKING:
 
 TOKEN = "SPRAWLSCAN_DEMO_KUBERNETES_TOKEN"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-ANONYMOUS = Caller(name="system:anonymous", groups=("system:unauthenticated",))
+ANONYMOUS = ClusterCaller(name="system:anonymous", groups=("system:unauthenticated",))
 _REASONS = {
     400: "BadRequest",
     401: "Unauthorized",
@@ -108,7 +114,7 @@ class KubernetesSandbox(HttpSandbox):
         self.token = secret_value("kubernetes scanner", 48)
         self.callers = {
             self.token: service_account("sprawlscan", "scanner"),
-            secret_value("kubernetes developer", 48): Caller(
+            secret_value("kubernetes developer", 48): ClusterCaller(
                 name="maya.lindt@lanternpay.example", groups=("payments-developers", ALL_AUTHENTICATED)
             ),
         }
@@ -246,7 +252,7 @@ class KubernetesSandbox(HttpSandbox):
             return self._zipped(call, self._resource(call, caller, route.resource))
         if route.review:
             return reply(201, self._review(call, caller))
-        self._admit(caller, Access(verb=call.method.lower(), path=call.path), call)
+        self._admit(caller, AskedAccess(verb=call.method.lower(), path=call.path), call)
         if route.document is None:
             raise RefusedError(404, "the server could not find the requested resource")
         return reply(200, route.document)
@@ -290,7 +296,7 @@ class KubernetesSandbox(HttpSandbox):
         kept = {name: body[name] for name in ("kind", "apiVersion") if name in body}
         return msgspec.json.encode({**changed, **kept})
 
-    def _caller(self, request: HttpRequest) -> Caller | None:
+    def _caller(self, request: HttpRequest) -> ClusterCaller | None:
         """Return who sends a request; None for an unknown token."""
         given = request.headers.get("authorization")
         if given is not None:
@@ -299,15 +305,15 @@ class KubernetesSandbox(HttpSandbox):
         if subject is None:
             return ANONYMOUS
         name, *groups = json.loads(subject)
-        return Caller(name=name, groups=(*groups, ALL_AUTHENTICATED))
+        return ClusterCaller(name=name, groups=(*groups, ALL_AUTHENTICATED))
 
-    def _allowed(self, caller: Caller, access: Access) -> str | None:
+    def _allowed(self, caller: ClusterCaller, access: AskedAccess) -> str | None:
         key = f"{access.verb} {access.resource}.{access.group}".rstrip(".")
         if key in self._revoked and caller == self.callers[self.token]:
             return None
         return reason(self.cluster, caller, access)
 
-    def _admit(self, caller: Caller, access: Access, call: ApiCall) -> None:
+    def _admit(self, caller: ClusterCaller, access: AskedAccess, call: ApiCall) -> None:
         if self._allowed(caller, access) is not None:
             return
         if access.path:
@@ -323,10 +329,10 @@ class KubernetesSandbox(HttpSandbox):
             f'"{access.resource}" in API group "{access.group}" {place}',
         )
 
-    def _resource(self, call: ApiCall, caller: Caller, found: ResourceType) -> Json:
+    def _resource(self, call: ApiCall, caller: ClusterCaller, found: ResourceType) -> Json:
         query = call.request.query
         name, namespace = call.values.get("name", ""), call.values.get("namespace", "")
-        access = Access(
+        access = AskedAccess(
             verb="get" if name else "list",
             group=found.group,
             resource=found.plural,
@@ -388,9 +394,9 @@ class KubernetesSandbox(HttpSandbox):
                 metadata["remainingItemCount"] = left
         return page, metadata
 
-    def _review(self, call: ApiCall, caller: Caller) -> Json:
+    def _review(self, call: ApiCall, caller: ClusterCaller) -> Json:
         """Answer a ``SelfSubjectAccessReview``."""
-        own = Access(verb="create", group="authorization.k8s.io", resource="selfsubjectaccessreviews")
+        own = AskedAccess(verb="create", group="authorization.k8s.io", resource="selfsubjectaccessreviews")
         self._admit(caller, own, call)
         if "json" not in call.request.headers.get("content-type", "application/json"):
             raise RefusedError(
@@ -401,12 +407,12 @@ class KubernetesSandbox(HttpSandbox):
             spec = json.loads(call.request.body)["spec"]
             asked = spec.get("resourceAttributes")
             if asked is None:
-                access = Access(
+                access = AskedAccess(
                     verb=spec["nonResourceAttributes"]["verb"], path=spec["nonResourceAttributes"]["path"]
                 )
             else:
                 resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
-                access = Access(
+                access = AskedAccess(
                     verb=asked["verb"],
                     group=asked.get("group", ""),
                     resource=resource,

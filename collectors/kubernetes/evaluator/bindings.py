@@ -24,7 +24,7 @@ DEFAULTS = "kubernetes.io/bootstrapping"
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings"""
 
 
-class Subject(msgspec.Struct, frozen=True):
+class BoundSubject(msgspec.Struct, frozen=True):
     """Whom a binding names."""
 
     kind: SubjectKind
@@ -60,7 +60,7 @@ class StoredBinding(msgspec.Struct, frozen=True, kw_only=True):
     """Empty for a ClusterRoleBinding."""
     role_kind: str
     role: str
-    subjects: tuple[Subject, ...]
+    subjects: tuple[BoundSubject, ...]
     default: bool
     """Whether the API server made it."""
     created_at: datetime | None
@@ -124,26 +124,26 @@ def binding_of(policy: Policy) -> StoredBinding:
     )
 
 
-def subjects_of(rows: object, namespace: str) -> tuple[Subject, ...]:
+def subjects_of(rows: object, namespace: str) -> tuple[BoundSubject, ...]:
     """Return the subjects of a binding, each once. A user or group may be a service account by its long name."""
-    found: dict[Subject, None] = {}
+    found: dict[BoundSubject, None] = {}
     for row in rows if isinstance(rows, list) else []:
         if not isinstance(row, dict) or not row.get("name"):
             continue
         kind, name = str(row.get("kind") or ""), str(row["name"])
         if kind == "ServiceAccount":
-            found[Subject("ServiceAccount", name, str(row.get("namespace") or namespace))] = None
+            found[BoundSubject("ServiceAccount", name, str(row.get("namespace") or namespace))] = None
         elif kind == "User" and name.startswith("system:serviceaccount:") and name.count(":") == 3:
             _, _, place, short = name.split(":")
-            found[Subject("ServiceAccount", short, place)] = None
+            found[BoundSubject("ServiceAccount", short, place)] = None
         elif kind == "User":
-            found[Subject("User", name)] = None
+            found[BoundSubject("User", name)] = None
         elif kind == "Group":
-            found[Subject("Group", name)] = None
+            found[BoundSubject("Group", name)] = None
     return tuple(found)
 
 
-def subject_id(cluster: str, subject: Subject) -> str:
+def subject_id(cluster: str, subject: BoundSubject) -> str:
     """Return the `Identity.id` of a subject. ``cluster`` is the `Account.id`.
 
     What a binding names is a name: an account that is deleted and made again has its permissions again.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.kubernetes.evaluator.bindings import (
+    BoundSubject,
     StoredBinding,
     StoredRole,
-    Subject,
     binding_of,
     gathered,
     role_of,
@@ -75,7 +75,7 @@ class ClusterRoles:
 
     def granted(self) -> Iterator[GrantedRole]:
         """Yield a grant for each subject of each binding."""
-        held: dict[Subject, list[StoredBinding]] = {}
+        held: dict[BoundSubject, list[StoredBinding]] = {}
         for binding in self.bindings:
             for subject in binding.subjects:
                 held.setdefault(subject, []).append(binding)
@@ -83,7 +83,9 @@ class ClusterRoles:
             for subject in binding.subjects:
                 yield self._granted(binding, subject, held[subject])
 
-    def _granted(self, binding: StoredBinding, subject: Subject, held: list[StoredBinding]) -> GrantedRole:
+    def _granted(
+        self, binding: StoredBinding, subject: BoundSubject, held: list[StoredBinding]
+    ) -> GrantedRole:
         rules = self.rules(binding)
         found: RbacAllowed | None = None
         if rules is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from collectors.kubernetes.calls import AWS_AUTH
-from collectors.kubernetes.evaluator.bindings import Subject, subject_id
+from collectors.kubernetes.evaluator.bindings import BoundSubject, subject_id
 from collectors.kubernetes.known import group_id
 from collectors.kubernetes.records import link
 from scanner.collect.failures import SourceError
@@ -76,11 +76,11 @@ def _mapped(scope: KubeScope, bound: BoundSubjects, arn: str, entry: dict[str, A
         return
     why = "the ConfigMap aws-auth maps it"
     for name in sorted(names):
-        if name == "system:masters" or Subject("Group", name) in bound.every:
+        if name == "system:masters" or BoundSubject("Group", name) in bound.every:
             yield link(
                 scope, arn, "member_of", group_id(scope, name), evidence="kube-system/aws-auth", why=why
             )
-    user = Subject("User", str(entry.get("username") or ""))
+    user = BoundSubject("User", str(entry.get("username") or ""))
     if user in bound.every:
         target = subject_id(scope.account_id, user)
         yield link(scope, arn, "can_become", target, evidence="kube-system/aws-auth", why=why)

@@ -16,7 +16,7 @@ from scanner.collect.listings import with_coverage
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from collectors.kubernetes.estate import Estate
+    from collectors.kubernetes.estate import ClusterWorkloads
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Record
 
@@ -29,7 +29,7 @@ CONTROLLERS: tuple[tuple[Resource, str], ...] = (
 )
 
 
-def controllers(scope: KubeScope, estate: Estate) -> Generator[Record, None, bool]:
+def controllers(scope: KubeScope, estate: ClusterWorkloads) -> Generator[Record, None, bool]:
     """Yield workloads by their controllers, and take note of which controller made which. Return whether all were read."""
     whole = True
     for resource, kind in CONTROLLERS:
@@ -47,7 +47,9 @@ def controllers(scope: KubeScope, estate: Estate) -> Generator[Record, None, boo
     return whole
 
 
-def _owned(scope: KubeScope, estate: Estate, resource: Resource, kind: str) -> Generator[Record, None, bool]:
+def _owned(
+    scope: KubeScope, estate: ClusterWorkloads, resource: Resource, kind: str
+) -> Generator[Record, None, bool]:
     """Read ReplicaSets or Jobs. Those of another controller only lead from their pods to it."""
     return (
         yield from scope.listed(
@@ -111,7 +113,7 @@ def state_of(kind: str, item: Controller) -> str | None:
             return None
 
 
-def running(scope: KubeScope, estate: Estate) -> Iterator[Record]:
+def running(scope: KubeScope, estate: ClusterWorkloads) -> Iterator[Record]:
     """Yield declared and running images of each workload. All lists must have been read: a part says nothing of the rest."""
     request = scope.request("rollouts", "GET /api/v1/pods", needs="list pods")
     yield from with_coverage(estate.rollouts(scope), request)

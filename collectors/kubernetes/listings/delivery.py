@@ -16,7 +16,7 @@ from scanner.records import Identity, record_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.kubernetes.estate import Estate
+    from collectors.kubernetes.estate import ClusterWorkloads
     from collectors.kubernetes.known import KnownAccounts, Namespaces
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Record
@@ -34,7 +34,9 @@ _KINDS = {
 _IN_CLUSTER = "https://kubernetes.default.svc"
 
 
-def delivery(scope: KubeScope, held: Namespaces, known: KnownAccounts, estate: Estate) -> Iterator[Record]:
+def delivery(
+    scope: KubeScope, held: Namespaces, known: KnownAccounts, estate: ClusterWorkloads
+) -> Iterator[Record]:
     """Yield what deploys from git, and the workloads that it deploys."""
     yield from scope.listed(
         ARGO["applications"], lambda item: _application(scope, held, known, estate, item),
@@ -78,7 +80,7 @@ def _identity(scope: KubeScope, held: Namespaces, kind: str, item: Any, tags: di
 
 
 def _application(
-    scope: KubeScope, held: Namespaces, known: KnownAccounts, estate: Estate, item: Any
+    scope: KubeScope, held: Namespaces, known: KnownAccounts, estate: ClusterWorkloads, item: Any
 ) -> Iterator[Record]:
     spec, status = item["spec"], item.get("status") or {}
     sources = [spec.get("source") or {}, *(spec.get("sources") or ())]
@@ -117,7 +119,7 @@ def _application(
             )
 
 
-def _deploys(scope: KubeScope, estate: Estate, me: str, kind: str, *names: str) -> Iterator[Record]:
+def _deploys(scope: KubeScope, estate: ClusterWorkloads, me: str, kind: str, *names: str) -> Iterator[Record]:
     workload = estate.named(_KINDS.get(kind, ""), "/".join(names))
     if workload is not None:
         yield link(scope, me, "deploys", workload, evidence="status", why="its status lists the workload")
@@ -156,7 +158,13 @@ def _project(scope: KubeScope, item: Any) -> Iterator[Record]:
 
 
 def _flux(
-    scope: KubeScope, held: Namespaces, known: KnownAccounts, estate: Estate, *, item: Any, kind: str
+    scope: KubeScope,
+    held: Namespaces,
+    known: KnownAccounts,
+    estate: ClusterWorkloads,
+    *,
+    item: Any,
+    kind: str,
 ) -> Iterator[Record]:
     spec, status, metadata = item["spec"], item.get("status") or {}, item["metadata"]
     reference = spec.get("sourceRef") or ((spec.get("chart") or {}).get("spec") or {}).get("sourceRef") or {}

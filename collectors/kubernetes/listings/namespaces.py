@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LEVEL = "pod-security.kubernetes.io/"
 
 
-class Namespace(msgspec.Struct, frozen=True, kw_only=True):
+class ListedNamespace(msgspec.Struct, frozen=True, kw_only=True):
     """A namespace."""
 
     metadata: Metadata
@@ -35,7 +35,7 @@ def namespaces(scope: KubeScope) -> Generator[Record, None, Namespaces]:
     """Yield namespaces as accounts, and return their labels."""
     found: dict[str, dict[str, str]] = {}
 
-    def convert(item: Namespace) -> Iterator[Record]:
+    def convert(item: ListedNamespace) -> Iterator[Record]:
         metadata = item.metadata
         labels = metadata.labels or {}
         name = metadata.name
@@ -61,7 +61,7 @@ def namespaces(scope: KubeScope) -> Generator[Record, None, Namespaces]:
 
     yield from scope.listed(
         CORE["namespaces"], convert, table="accounts", kind="kubernetes-namespace",
-        fills=("controls/pod-security",), loses=("controls/image-policy", "controls/network-policy"), shape=Namespace,
+        fills=("controls/pod-security",), loses=("controls/image-policy", "controls/network-policy"), shape=ListedNamespace,
     )  # fmt: skip
     return Namespaces(labels=found)
 

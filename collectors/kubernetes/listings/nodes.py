@@ -16,7 +16,7 @@ from scanner.records import Identity, record_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.kubernetes.estate import Estate
+    from collectors.kubernetes.estate import ClusterWorkloads
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Record
 
@@ -24,7 +24,7 @@ MOST = 50
 """Nodes of one workload of which it is told that it holds them; they are alike."""
 
 
-def nodes(scope: KubeScope, estate: Estate) -> Iterator[Record]:
+def nodes(scope: KubeScope, estate: ClusterWorkloads) -> Iterator[Record]:
     """Yield nodes, the instances of clouds that they are, and which workloads hold them."""
     ids: dict[str, str] = {}
 
@@ -56,7 +56,7 @@ def nodes(scope: KubeScope, estate: Estate) -> Iterator[Record]:
     yield from _held(scope, estate, ids)
 
 
-def _held(scope: KubeScope, estate: Estate, ids: dict[str, str]) -> Iterator[Record]:
+def _held(scope: KubeScope, estate: ClusterWorkloads, ids: dict[str, str]) -> Iterator[Record]:
     told: set[str] = set()
     for workload, (why, places) in sorted(estate.privileged.items()):
         if workload in estate.platform:

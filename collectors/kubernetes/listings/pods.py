@@ -13,12 +13,12 @@ from collectors.kubernetes.facts import Pod
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from collectors.kubernetes.estate import Estate
+    from collectors.kubernetes.estate import ClusterWorkloads
     from collectors.kubernetes.scope import KubeScope
     from scanner.records import Record
 
 
-def pods(scope: KubeScope, estate: Estate) -> Generator[Record, None, bool]:
+def pods(scope: KubeScope, estate: ClusterWorkloads) -> Generator[Record, None, bool]:
     """Read pods page by page, and yield those that belong to no known controller. Return whether all were read."""
     return (
         yield from scope.listed(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from collectors.kubernetes.estate import Estate
+    from collectors.kubernetes.estate import ClusterWorkloads
     from collectors.kubernetes.known import KnownAccounts, Namespaces
     from collectors.kubernetes.scope import KubeScope
     from scanner.collect.answers import AnswerObject
@@ -49,7 +49,7 @@ def secrets(
     scope: KubeScope,
     held: Namespaces,
     known: KnownAccounts,
-    estate: Estate,
+    estate: ClusterWorkloads,
     origins: Mapping[tuple[str, str], str],
 ) -> Iterator[Record]:
     """Yield the Secrets of a cluster. ``origins`` tell by namespace and name what writes a Secret."""
@@ -153,7 +153,7 @@ def _referenced(
     scope: KubeScope,
     held: Namespaces,
     known: KnownAccounts,
-    estate: Estate,
+    estate: ClusterWorkloads,
     origins: Mapping[tuple[str, str], str],
 ) -> Iterator[Record]:
     """Yield the Secrets that pods and service accounts refer to. Their type and age are not known."""

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.kubernetes.calls import CORE
-from collectors.kubernetes.evaluator.bindings import Subject, account_id
+from collectors.kubernetes.evaluator.bindings import BoundSubject, account_id
 from collectors.kubernetes.evaluator.ways import is_platform_namespace
 from collectors.kubernetes.facts import Metadata, ServiceAccount
 from collectors.kubernetes.known import BoundSubjects, KnownAccounts, group_id
@@ -92,7 +92,7 @@ def _identity(
     metadata = item.metadata
     namespace, name = metadata.namespace, metadata.name
     owner, source = held.owner(namespace, metadata.labels, metadata.annotations)
-    subject = Subject("ServiceAccount", name, namespace)
+    subject = BoundSubject("ServiceAccount", name, namespace)
     platform = is_platform_namespace(namespace)
     # The API server makes an account `default` in every namespace.
     unused = name == "default" and not cloud and subject not in bound.every
