@@ -229,7 +229,12 @@ def test_folded_scripts_keep_their_lines() -> None:
 @pytest.mark.parametrize(
     ("steps", "severity"),
     [
-        (RUN, "critical"),
+        ("      - run: make\n", "critical"),
+        (RUN, "high"),
+        ("      - run: grep x README && cat ./file\n", "high"),
+        ("      - run: some-tool\n", "high"),
+        (f"      - uses: docker/build-push-action@{SHA}\n", "critical"),
+        ("      - uses: ./local\n", "critical"),
         ("", "high"),
     ],
 )

@@ -8,11 +8,14 @@ KINDS: dict[str, frozenset[str]] = {
     "secrets": frozenset(("ci-file",)),
     "weaknesses": frozenset(
         (
+            "agent-prompt-from-strangers",
             "archived-uses",
+            "argument-injection",
             "artifact-poisoning",
             "artipacked",
             "bot-conditions",
             "cache-poisoning",
+            "command-injection",
             "confused-deputy-auto-merge",
             "dangerous-triggers",
             "debug-enabled",

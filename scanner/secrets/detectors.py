@@ -511,6 +511,17 @@ def _decoded(text: str) -> str | None:
     return plain if plain.isprintable() or "\n" in plain else None
 
 
+_MOUNTED = re.compile(r"(?:secrets?|kv(?:-?v[12])?|[\w-]{1,60}/data)/[\w./-]{1,200}(?:[#: ][\w.-]{1,60})?$")
+"""A path below a usual mount of Vault."""
+_FIELD_OF_STORED = re.compile(
+    r"(?:[\w-]{1,60}/){1,12}[\w.-]{1,60}(?:[#: ][\w.-]{1,60})?(?:\s*\|\s*\w{1,60}\s*;?)?"
+)
+"""A field of a secret in Vault, as its clients name it: ``secret/data/ci/db password | DB_PASSWORD``.
+
+https://github.com/hashicorp/vault-action#simple-key.
+"""
+
+
 def _by_name(name: str, text: str) -> tuple[str, RecognizedBy] | None:
     """Return what a name with a value of unknown format is, and whether the value or only the name says so."""
     word = secret_name(name)
@@ -534,9 +545,9 @@ def _by_name(name: str, text: str) -> tuple[str, RecognizedBy] | None:
     random = looks_random(text)
     if word is not None and random and not _UUID.fullmatch(text):
         plain = _PLAIN_URL.fullmatch(text) or _PATH.fullmatch(text) or _HOST.fullmatch(text)
-        named = _NAME_VALUE.fullmatch(text) or _MAIL.fullmatch(text)
+        named = _NAME_VALUE.fullmatch(text) or _MAIL.fullmatch(text) or _MOUNTED.match(text)
         return None if plain or named else (_vendor(name, text) or "high-entropy", "value")
-    if any(p.fullmatch(text) for p in (_PLAIN_URL, _PATH, _NAME_VALUE, _HOST, _MAIL)):
+    if any(p.fullmatch(text) for p in (_PLAIN_URL, _PATH, _NAME_VALUE, _HOST, _MAIL, _FIELD_OF_STORED)):
         return None
     if word is not None:
         return word, "name"

@@ -55,12 +55,12 @@ _ABOUT = _set(
     "days hours minutes seconds interval limit limits budget description desc label required help prompt hint status state "
     "bucket table queue topic index namespace service account role owner vault backend method strategy validity lifetime "
     "retention env var variable variables engine driver class schema template lambda function created updated date time "
-    "fingerprint thumbprint checksum digest"
+    "fingerprint thumbprint checksum digest title subject caption report summary"
 )
 """As the last word, these mean that the name describes a secret: ``SECRET_NAME``, ``TOKEN_URL``, ``PASSWORD_MIN_LENGTH``."""
 _NOT_SECRET = _set(
     "public pub publishable publish primary sort partition cache foreign hash kms object idempotency trace bucket s3 translation i18n "
-    "license host known shard routing dedupe row column feature flag no skip disable require use allow reset forgot change "
+    "license host known restore shard routing dedupe row column feature flag no skip disable require use allow reset forgot change "
     "max min num total count next page continuation pagination sync cancellation csrf xsrf"
 )
 """Before ``key`` or ``token``, these mean that it is not a secret."""

@@ -10,9 +10,11 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.definitions.definition import Problem
+from collectors.definitions.github.checkout_guard import EVENTS, is_guarded
 from collectors.definitions.github.conditions import is_mutable, reached
 from collectors.definitions.github.expressions import dotted
 from collectors.definitions.github.steps import (
+    OWN_PREFIXES,
     PRIVILEGED,
     Guard,
     RawJob,
@@ -23,10 +25,11 @@ from collectors.definitions.github.steps import (
     literals,
     secret_names,
 )
+from collectors.definitions.shell.code_execution import runs_local_code
 from collectors.definitions.yaml_nodes import Scalar, boolean, mapping, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from scanner.records import Severity
 
@@ -53,11 +56,19 @@ _GH_CHECKOUT = re.compile(
 _FETCHED_HEAD = re.compile(
     r"^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)=.*(?:headRefName|headRefOid|\.head\.(?:ref|sha|repo)|head_ref|head_sha|headRepository)", re.MULTILINE
 )  # fmt: skip
-_BUILDS = re.compile(
-    r"\b(?:make|cmake|ninja|npm|npx|yarn|pnpm|bun|pip3?|pipx|uv|tox|nox|pytest|poetry|hatch|cargo|go|gradlew?|mvnw?|ant|bazel|bundle|rake|composer|dotnet|msbuild|"
-    r"terraform|tofu|docker|pre-commit|eslint|prettier|mkdocs|jekyll|sphinx-build|bash|sh|zsh|pwsh|python[\d.]*|node|deno|ruby|perl|php|java|swift|source)\b"
-    r"|(?:^|[\s;&|(\"'`=])\.{1,2}/[\w.-]|\bsed\s+-f|\bawk\s+-f|(?:^|[;&|]\s*)\.\s+\S"
-)
+_RUNNING_ACTIONS = frozenset(
+    (
+        "actions/jekyll-build-pages", "andresz1/size-limit-action", "bahmutov/npm-install", "changesets/action",
+        "chromaui/action", "cypress-io/github-action", "devcontainers/ci", "docker/bake-action", "docker/build-push-action",
+        "github/codeql-action/autobuild", "golangci/golangci-lint-action", "goreleaser/goreleaser-action",
+        "gradle/gradle-build-action", "helm/chart-testing-action", "hynek/build-and-inspect-python-package",
+        "mansagroup/nrwl-nx-action", "mshick/add-pr-comment", "nick-fields/retry", "oxsecurity/megalinter", "pre-commit/action",
+        "preactjs/compressed-size-action", "pulumi/actions", "pyo3/maturin-action", "pypa/cibuildwheel", "reviewdog/action-eslint",
+        "super-linter/super-linter", "treosh/lighthouse-ci-action", "tox-dev/action-pre-commit-uv", "withastro/action",
+    )
+)  # fmt: skip
+"""Actions that run what the files of the workspace say: build files, plugins and configuration of tools."""
+_REQUIRES = re.compile(r"""\b(?:require|import)\(\s*(?:`|['"])(?:\$\{[^}]{1,100}\}/|\.{1,2}/|/)""")
 _DOWNLOADERS = frozenset(
     (
         "dawidd6/action-download-artifact",
@@ -81,11 +92,15 @@ _DOWNLOADS = re.compile(
 _READS_FILE = re.compile(r"\$\(\s*<|\b(?:cat|head|tail|jq|yq|sed|awk)\s+[^|>\n]*[\w.]|readFileSync")
 
 
-def runs_code(step: WorkflowStep) -> bool:
-    """Return whether a step runs something that may come from the job's working directory."""
+def runs_code(step: WorkflowStep) -> bool | None:
+    """Return whether a step runs something from the job's working directory; None if one of its programs is unknown."""
     if step.run is not None:
-        return _BUILDS.search(step.run.text[:50_000]) is not None
-    return (step.uses or "").startswith("./")
+        return runs_local_code(step.run.text[:50_000])
+    if step.action == "actions/github-script":
+        return _REQUIRES.search((text(step.input("script")) or "")[:50_000]) is not None
+    if step.action == "ruby/setup-ruby":
+        return boolean(step.input("bundler-cache")) is True
+    return (step.uses or "").startswith(OWN_PREFIXES) or step.action in _RUNNING_ACTIONS
 
 
 def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
@@ -105,16 +120,27 @@ def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         }
         if not open_events:
             continue
+        if is_guarded(step, "".join(workflow.lines_from(step_line(step), 1))):
+            kept = {event: gates for event, gates in open_events.items() if event not in EVENTS}
+            if not kept:
+                yield _refused(step, job, open_events)
+                continue
+            open_events = kept
         gated = all(open_events.values())
-        runs = any(runs_code(after) or after.run is not None for after in job.steps[at + 1 :])
-        runs = runs or (step.run is not None and runs_code(step))
+        verdicts = [runs_code(after) for after in job.steps[at + (0 if step.run is not None else 1) :]]
+        runs = True in verdicts
+        may_run = not runs and None in verdicts
         held = secret_names(workflow.env, job.node, *(after.node for after in job.steps))
         secrets = [name for name in held if name != "GITHUB_TOKEN"]
         writes = job.permissions is None or any(level == "write" for level in job.permissions.values())
         severity: Severity = "critical" if runs and not gated and (secrets or writes) else "high"
         reach = listed(secrets) if secrets else ("a writable token" if writes else "a read-only token")
         detail = f"under {', '.join(open_events)} it checks out {what}" + (
-            f" and runs code with {reach}" if runs else f" in a job with {reach}"
+            f" and runs code with {reach}"
+            if runs
+            else f" and may run its code with {reach}"
+            if may_run
+            else f" in a job with {reach}"
         )
         if gated:
             detail += "; the commit that runs can differ from the approved one, because the branch can change in between"
@@ -123,6 +149,22 @@ def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
             fix="Build untrusted code under pull_request, without secrets, and pass the results on as data."
             if not gated else "Check out the approved commit by its SHA.",
         )  # fmt: skip
+
+
+def step_line(step: WorkflowStep) -> int:
+    """Return the line of a step's ``uses:``."""
+    key = step.node.key("uses")
+    return key.line if key is not None else step.line
+
+
+def _refused(step: WorkflowStep, job: RawJob, events: Iterable[str]) -> Problem:
+    """Return the problem of a checkout that fails for pull requests from forks."""
+    return Problem(
+        code="untrusted-checkout", line=step.line, job=job.key, severity="info",
+        detail=f"under {', '.join(events)} it asks for the head of a pull request, which this release of actions/checkout "
+        "refuses for forks: the job fails for them",
+        fix="Keep `allow-unsafe-pr-checkout` unset, and build untrusted code under pull_request.",
+    )  # fmt: skip
 
 
 def _is_guarded(
@@ -253,9 +295,20 @@ def persisted_tokens(job: RawJob, step: WorkflowStep, uploads: bool) -> Iterator
         return
     yield Problem(
         code="artipacked", line=step.line, job=job.key, severity="medium" if uploads else "low",
-        detail="the checkout leaves the job's token in .git/config" + (", and the job uploads artifacts" if uploads else ""),
+        detail=f"the checkout leaves the job's token {_place_of_token(step)}" + (", and the job uploads artifacts" if uploads else ""),
         fix="Set `persist-credentials: false` on the checkout.",
     )  # fmt: skip
+
+
+def _place_of_token(step: WorkflowStep) -> str:
+    """Return where a release keeps the token: since v6 outside the work tree, in a file that .git/config includes.
+
+    https://github.com/actions/checkout/releases/tag/v6.0.0
+    """
+    major = re.match(r"v?(\d{1,3})(?![\w-])", step.ref or "")
+    if major is not None and int(major.group(1)) >= 6:
+        return "in a file that .git/config includes, where later steps can read it"
+    return "in .git/config"
 
 
 def untrusted_artifacts(workflow: Workflow, job: RawJob, step: WorkflowStep) -> Iterator[Problem]:

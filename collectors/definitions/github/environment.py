@@ -30,6 +30,7 @@ _FIXED_TEXT = re.compile(
     r"\s*(?:(?:echo|printf)\s|cat\s*<<)[^$`%]*>>?\s*[\"']?[$%][{(]?(?:env:)?GITHUB_(?:ENV|PATH)[})%]?[\"']?\s*"
 )
 """A line that writes only literal text."""
+_JOINED = re.compile(r"&&|\|\||;")
 _EXPRESSION = re.compile(r"\$\{\{[^}]*\}\}")
 _OWN = re.compile(
     r"\$\{?(?:env:)?(?:GITHUB_(?:SHA|RUN_\w+|REPOSITORY\w*|WORKSPACE|SERVER_URL|API_URL|JOB|EVENT_NAME|ACTION\w*)|RUNNER_\w+|HOME|PWD|PATH|RANDOM|HOSTNAME|USER)\b[^}\s\"']*\}?|"
@@ -102,7 +103,8 @@ def _unknown(script: str, env: dict[str, str]) -> Iterator[int]:
             continue
         if "GITHUB_PATH" not in line and (ONE_LINE.search(line) or (line.lstrip().startswith("}") and _MARKED.search(script) and RANDOM.search(script))):  # fmt: skip
             continue
-        if not _FIXED_TEXT.fullmatch(_blanked(line, known)):
+        writes = [part for part in _JOINED.split(line) if _ENV_FILE.search(part)]
+        if not all(_FIXED_TEXT.fullmatch(_blanked(part, known)) for part in writes or [line]):
             yield number
 
 

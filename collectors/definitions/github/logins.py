@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from collectors.definitions.builder import roles_in
 from collectors.definitions.definition import Login
+from collectors.definitions.github.expressions import expressions, paths
+from collectors.definitions.github.login_kinds import OIDC_INPUTS, SERVICE_OF_ENV, STATIC_INPUTS
 from collectors.definitions.github.steps import expand, literals, secret_names
 from collectors.definitions.shell.commands import MAX_SCRIPT, ecs_service, lambda_function
 from collectors.definitions.yaml_nodes import Mapping, Scalar, text
@@ -22,67 +24,9 @@ if TYPE_CHECKING:
     from collectors.definitions.github.steps import RawJob, WorkflowStep
     from collectors.definitions.yaml_nodes import Node
 
-_STATIC_ENV = {
-    "aws": ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_KEY", "AWS_ACCESS_KEY"),
-    "azure": ("AZURE_CREDENTIALS", "ARM_CLIENT_SECRET", "AZURE_CLIENT_SECRET", "AZURE_PASSWORD"),
-    "gcp": ("GOOGLE_CREDENTIALS", "GCP_SA_KEY", "GCLOUD_SERVICE_KEY", "GOOGLE_APPLICATION_CREDENTIALS_JSON", "GCP_CREDENTIALS"),
-    "npm": ("NODE_AUTH_TOKEN", "NPM_TOKEN", "NPM_AUTH_TOKEN"),
-    "pypi": ("TWINE_PASSWORD", "UV_PUBLISH_TOKEN", "POETRY_PYPI_TOKEN_PYPI", "PYPI_TOKEN", "FLIT_PASSWORD", "HATCH_INDEX_AUTH"),
-    "crates": ("CARGO_REGISTRY_TOKEN",),
-    "rubygems": ("GEM_HOST_API_KEY", "RUBYGEMS_API_KEY"),
-    "nuget": ("NUGET_API_KEY", "NUGET_TOKEN"),
-    "terraform": ("TF_API_TOKEN", "TFE_TOKEN", "TF_TOKEN_app_terraform_io"),
-    "vault": ("VAULT_TOKEN",),
-    "kubernetes": ("KUBECONFIG", "KUBE_CONFIG", "KUBE_CONFIG_DATA", "KUBECONFIG_DATA"),
-    "cloudflare": ("CLOUDFLARE_API_TOKEN", "CF_API_TOKEN"),
-    "pulumi": ("PULUMI_ACCESS_TOKEN",),
-    "docker": ("DOCKER_PASSWORD", "DOCKERHUB_TOKEN", "DOCKER_HUB_TOKEN"),
-}  # fmt: skip
-_SERVICE_OF_ENV = {name: service for service, names in _STATIC_ENV.items() for name in names}
 _AWS_INPUTS = frozenset(
     ("awsaccesskeyid", "awssecretaccesskey", "awsaccesskey", "awssecretkey", "awskeyid", "awssecretid")
 )
-_STATIC_INPUTS = {
-    "google-github-actions/setup-gcloud": ("gcp", ("service_account_key",)),
-    "google-github-actions/deploy-cloudrun": ("gcp", ("credentials",)),
-    "azure/webapps-deploy": ("azure", ("publish-profile",)),
-    "azure/functions-action": ("azure", ("publish-profile",)),
-    "azure/docker-login": ("registry", ("password",)),
-    "azure/k8s-set-context": ("kubernetes", ("kubeconfig", "k8s-secret")),
-    "actions/create-github-app-token": ("github-app", ("private-key",)),
-    "tibdex/github-app-token": ("github-app", ("private_key",)),
-    "getsentry/action-github-app-token": ("github-app", ("private_key",)),
-    "peter-murray/workflow-application-token-action": ("github-app", ("application_private_key",)),
-    "hashicorp/setup-terraform": ("terraform", ("cli_config_credentials_token",)),
-    "webfactory/ssh-agent": ("ssh", ("ssh-private-key",)),
-    "appleboy/ssh-action": ("ssh", ("key", "password")),
-    "appleboy/scp-action": ("ssh", ("key", "password")),
-    "burnett01/rsync-deployments": ("ssh", ("remote_key",)),
-    "shimataro/ssh-key-action": ("ssh", ("key",)),
-    "js-devtools/npm-publish": ("npm", ("token",)),
-    "w9jds/firebase-action": ("gcp", ()),
-    "firebaseextended/action-hosting-deploy": ("gcp", ("firebaseserviceaccount",)),
-    "cloudflare/wrangler-action": ("cloudflare", ("apitoken",)),
-    "digitalocean/action-doctl": ("digitalocean", ("token",)),
-    "rubygems/configure-rubygems-credentials": ("rubygems", ("api-token",)),
-    "pypa/gh-action-pypi-publish": ("pypi", ("password",)),
-    "hashicorp/vault-action": ("vault", ("token", "secretid")),
-    "docker/login-action": ("registry", ("password",)),
-    "redhat-actions/podman-login": ("registry", ("password",)),
-    "google-github-actions/auth": ("gcp", ("credentials_json",)),
-    "azure/login": ("azure", ("creds",)),
-    "jfrog/setup-jfrog-cli": ("jfrog", ()),
-}  # fmt: skip
-"""Action to service and the inputs that take a stored credential."""
-_OIDC_INPUTS = {
-    "aws-actions/configure-aws-credentials": ("aws", ("role-to-assume",), "audience", "sts.amazonaws.com"),
-    "google-github-actions/auth": ("gcp", ("workload_identity_provider",), "audience", None),
-    "azure/login": ("azure", ("client-id",), "audience", "api://AzureADTokenExchange"),
-    "rubygems/configure-rubygems-credentials": ("rubygems", ("role-to-assume",), "audience", "rubygems.org"),
-    "jfrog/setup-jfrog-cli": ("jfrog", ("oidc-provider-name",), "oidc-audience", None),
-    "pulumi/auth-actions": ("pulumi", ("organization",), "audience", None),
-}  # fmt: skip
-"""Action to service, the input for the identity, the input for the audience, and the default audience."""
 
 
 def step_logins(
@@ -109,23 +53,27 @@ def step_logins(
 
     static: dict[str, list[str]] = {}
     for key, value in step.inputs.pairs:
-        if re.sub(r"[^a-z]", "", key.text.lower()) in _AWS_INPUTS and text(value):
-            static.setdefault("aws", []).extend(secret_names(value))
-    if action in _STATIC_INPUTS:
-        service, names = _STATIC_INPUTS[action]
+        if re.sub(r"[^a-z]", "", key.text.lower()) not in _AWS_INPUTS or not isinstance(value, Scalar):
+            continue
+        if value.text and is_stored(resolved(value)):
+            static.setdefault("aws", []).extend(_secrets_of(resolved(value)))
+    if action in STATIC_INPUTS:
+        service, names = STATIC_INPUTS[action]
         for name in names:
             given = step.input(name)
-            if given is not None and not _is_job_token(resolved(given)):
-                static.setdefault(service, []).extend(_secrets_of(resolved(given)))
+            if given is not None and is_stored(resolved(given)):
+                static.setdefault(_registry_service(step, service), []).extend(_secrets_of(resolved(given)))
     for service, found in static.items():
-        yield login(service, "static", [], list(dict.fromkeys(found)))
-    if action in _OIDC_INPUTS:
-        service, names, audience_input, default = _OIDC_INPUTS[action]
-        role = step.input(*names)
+        chained_to = step.input("role-to-assume") if service == "aws" else None
+        targets = resolved(chained_to) if chained_to is not None else []
+        yield login(service, "static", targets, list(dict.fromkeys(found)))
+    if action in OIDC_INPUTS:
+        service, names, audience_input, default = OIDC_INPUTS[action]
+        role = step.input(*names) if names else Scalar("", step.line, 1, None, "")
         chained = (text(step.input("role-chaining")) or "").lower() == "true"
         if role is not None and service not in static and not chained:
             account = step.input("service_account")
-            whom = resolved(role) + (resolved(account) if account else [])
+            whom = [one for one in resolved(role) if one] + (resolved(account) if account else [])
             audience = step.input(audience_input)
             yield login(
                 service,
@@ -168,10 +116,38 @@ def _secrets_of(values: list[str]) -> list[str]:
     return secret_names(*(Scalar(value, 1, 1, None, "") for value in values))
 
 
-def _is_job_token(values: list[str]) -> bool:
-    """Return whether a value is the job's own short-lived token."""
-    names = _secrets_of(values)
-    return bool(names) and set(names) <= {"GITHUB_TOKEN"}
+def is_stored(values: list[str]) -> bool:
+    """Return whether a value outlives the job: a literal, a secret or a variable. The job's own token, an output of an
+    earlier step (of Vault, of a sign-in) and an input that only the caller knows do not show it.
+    """
+    for value in values:
+        found = [path for one in expressions(value) for path, _ in paths(one.body)]
+        if not found and value.strip() and "${{" not in value:
+            return True
+        if any(path.startswith(("secrets", "vars.")) and path != "secrets.GITHUB_TOKEN" for path in found):
+            return True
+    return False
+
+
+def _registry_service(step: WorkflowStep, service: str) -> str:
+    """Return whose credential signs in to a registry: ECR takes keys of AWS, Artifact Registry keys of Google.
+
+    https://github.com/docker/login-action#usage.
+    """
+    if service != "registry":
+        return service
+    host, user = text(step.input("registry", "login-server")) or "", text(step.input("username")) or ""
+    if (
+        ".dkr.ecr." in host
+        or "public.ecr.aws" in host
+        or re.search(r"(?i)secrets\.\w*AWS_\w*ACCESS_KEY", user)
+    ):
+        return "aws"
+    if user in {"_json_key", "_json_key_base64"}:
+        return "gcp"
+    if host.endswith(".azurecr.io") and re.search(r"(?i)CLIENT_?ID|SERVICE_?PRINCIPAL|\bSP_|APP_?ID", user):
+        return "azure"
+    return service
 
 
 _CLI_LOGIN = re.compile(
@@ -219,7 +195,7 @@ def environment_logins(
     found: dict[str, list[str]] = {}
     at: dict[str, int] = {}
     for key, value in env.pairs:
-        service = _SERVICE_OF_ENV.get(key.text)
+        service = SERVICE_OF_ENV.get(key.text)
         names = [name for name in secret_names(value) if name != "GITHUB_TOKEN"] if service else []
         if service and names:
             found.setdefault(service, []).extend(names)

@@ -14,9 +14,11 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.definitions.definition import Problem, Reference
+from collectors.definitions.github.agents import agents_fed_by_strangers
 from collectors.definitions.github.caches import poisoned_caches
 from collectors.definitions.github.checkouts import checkouts, persisted_tokens, untrusted_artifacts
 from collectors.definitions.github.commands import unchecked_commands
+from collectors.definitions.github.commands_from_strangers import commands_from_strangers
 from collectors.definitions.github.environment import environment_files
 from collectors.definitions.github.expressions import condition, expressions, paths
 from collectors.definitions.github.permissions import excess_permissions
@@ -58,7 +60,8 @@ _CONTAINS = re.compile(
     r"(?i)contains\(\s*'[^']*'\s*,\s*(?:github\.(?:ref|ref_name|head_ref|base_ref|actor|triggering_actor)|env\.|inputs\.)"
 )
 _TRUSTED = frozenset(("pypi", "npm", "rubygems", "crates", "nuget"))
-_FEDERATED = frozenset(("aws", "gcp", "azure"))
+_FEDERATED = frozenset(("aws", "gcp", "azure", "alibaba"))
+"""Clouds that accept the OIDC tokens of GitHub."""
 
 
 def find(workflow: Workflow, taint: Taint) -> Iterator[Problem]:
@@ -224,6 +227,8 @@ def _job(workflow: Workflow, job: RawJob, taint: Taint) -> Iterator[Problem]:
         yield from _environment_of_matrix(job, step.node.get("env"))
         yield from _conditions(workflow, job, step.condition)
         yield from injections(workflow, job, step, taint)
+        yield from commands_from_strangers(workflow, job, step, taint)
+        yield from agents_fed_by_strangers(workflow, job, step, taint)
         yield from environment_files(workflow, job, step, taint)
         yield from persisted_tokens(job, step, uploads)
         yield from untrusted_artifacts(workflow, job, step)

@@ -48,7 +48,6 @@ _SCRIPT_INPUTS = {
     "mikefarah/yq": ("cmd",),
     "roots/issue-closer-action": ("issue-close-message", "pr-close-message"),
     "cloudflare/wrangler-action": ("preCommands", "postCommands", "command"),
-    "docker/build-push-action": ("build-args",),
     "addnab/docker-run-action": ("run", "options"),
     "google-github-actions/ssh-compute": ("command",),
     "lycheeverse/lychee-action": ("args",),
@@ -221,11 +220,15 @@ def scripts(workflow: Workflow, job: RawJob, step: WorkflowStep, run: Scalar) ->
         if env_secrets
         else None
     )
+    kept = _in_files(script)
     for number, line in enumerate(script.split("\n")):
-        if not _ECHO.search(line) or _HIDDEN.search(line):
+        if not _ECHO.search(line) or _HIDDEN.search(line) or number in kept:
             continue
         direct = "secrets." in line and any(
-            path.startswith("secrets") for found in expressions(line) for path, _ in paths(found.body)
+            path.startswith("secrets")
+            for found in expressions(line)
+            if not _COMPARED.search(found.body)
+            for path, _ in paths(found.body)
         )
         if direct or (held is not None and held.search(line)):
             yield Problem(
@@ -256,6 +259,25 @@ def scripts(workflow: Workflow, job: RawJob, step: WorkflowStep, run: Scalar) ->
                 detail="merges or approves a pull request based on a bot's name, which an attacker can spoof",
                 fix="Check github.event.pull_request.user.login instead, and require a review by branch protection.",
             )  # fmt: skip
+
+
+_TO_FILE = re.compile(r"^\s*\}\s*>>?\s*(?P<file>\S+)")
+_SHOWN_FILE = re.compile(r"GITHUB_(?:OUTPUT|STEP_SUMMARY|ENV)|/dev/(?:stdout|stderr|tty)|&[12]")
+
+
+def _in_files(script: str) -> set[int]:
+    """Return the lines of groups whose output goes to a file: ``{ echo "a=$A"; } > file`` over several lines."""
+    found: set[int] = set()
+    opened: list[int] = []
+    for number, line in enumerate(script.split("\n")):
+        stripped = line.strip()
+        if stripped == "{":
+            opened.append(number)
+        elif stripped.startswith("}") and opened:
+            first, to_file = opened.pop(), _TO_FILE.match(line)
+            if to_file is not None and not _SHOWN_FILE.search(to_file["file"]):
+                found.update(range(first, number))
+    return found
 
 
 def _in_commands(job: RawJob, run: Scalar, start: int) -> Iterator[Problem]:

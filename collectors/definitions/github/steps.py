@@ -265,9 +265,18 @@ def job_of(key: Scalar, node: Mapping, workflow_permissions: dict[str, str] | No
         environment=_environment(named, matrix),
         calls=calls,
         matrix=matrix,
-        runs_on=[value for label in labels for value in expand(label, {}, matrix)],
+        runs_on=[one for label in labels for value in expand(label, {}, matrix) for one in _labels(value)],
         group=group,
     )
+
+
+_JSON_LABELS = re.compile(r"\$\{\{\s*fromJSON\(\s*'(?P<list>\[[^']{0,2000}\])'\s*\)\s*\}\}", re.IGNORECASE)
+
+
+def _labels(label: str) -> list[str]:
+    """Return the labels of ``${{ fromJSON('["self-hosted"]') }}``, or the label itself."""
+    match = _JSON_LABELS.fullmatch(label.strip())
+    return re.findall(r'"([^"]{1,200})"', match["list"]) if match is not None else [label]
 
 
 def job_of_action(runs: Mapping, steps: list[WorkflowStep]) -> RawJob:

@@ -271,7 +271,9 @@ class _Reader(JobReader):
             logins=self.logins,
             uses=self.uses,
             dangerous_triggers=[event for event in DANGEROUS if event in found.triggers],
-            untrusted_checkout=any(problem.code == "untrusted-checkout" for problem in problems),
+            untrusted_checkout=any(
+                problem.code == "untrusted-checkout" and problem.severity != "info" for problem in problems
+            ),
             hard_coded=self.hard_coded,
             deploys=self.deploys,
             problems=sorted(problems, key=lambda problem: (problem.line, problem.code, problem.detail)),
