@@ -214,8 +214,8 @@ ORDINARY = {
     "docker-compose.yml": "services:\n  web: {image: nginx}\n",
     "k8s/job.yaml": "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\nspec: {template: {}}\n",
     "openapi.yaml": "openapi: 3.1.0\npaths: {}\n",
-    ".circleci/config.yml": "version: 2.1\njobs: {a: {steps: [{run: x}]}}\nworkflows: {}\n",
-    ".travis.yml": "language: go\nstages:\n  - test\njobs:\n  include:\n    - script: make\n",
+    ".cirrus.yml": "version: 2.1\njobs: {a: {steps: [{run: x}]}}\nworkflows: {}\n",
+    "appveyor.yml": "language: go\nstages:\n  - test\njobs:\n  include:\n    - script: make\n",
     "broken.yml": "a: [\n",
 }
 """YAML of a repository that no pipeline is made of, or one that is not read."""
@@ -245,7 +245,7 @@ def test_a_plain_folder_is_read_by_what_its_files_say(tmp_path: Path, run: Run) 
         f"set:{path}" for path in [*FLAT, "case-12/.github/workflows/x.yml"]
     )
     unread = {record.detail.split(" ")[0] for record in found if isinstance(record, Gap)}
-    assert unread == {".circleci/config.yml", ".travis.yml"}
+    assert unread == {".cirrus.yml", "appveyor.yml"}
     lines = [f"{record.path}:{record.line}" for record in found if isinstance(record, Weakness)]
     assert {"set/three.yml:1", "workflows/four.yaml:2"} <= set(lines)
 
@@ -332,14 +332,13 @@ def test_a_folder_named_twice_is_read_once(tmp_path: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("path", "system"),
     [
-        (".circleci/config.yml", "CircleCI"),
-        (".travis.yml", "Travis CI"),
-        (".drone.yml", "Drone"),
-        (".buildkite/pipeline.deploy.yml", "Buildkite"),
-        (".woodpecker/deploy.yaml", "Woodpecker"),
-        (".tekton/push.yaml", "Tekton"),
+        (".buildkite/hooks.yml", "Buildkite"),
+        (".cirrus.yml", "Cirrus CI"),
+        (".drone.star", "Drone"),
+        (".semaphore/semaphore.yml", "Semaphore"),
+        ("appveyor.yml", "AppVeyor"),
         (".teamcity/settings.kts", "TeamCity"),
-        ("sub/.circleci/config.yml", "CircleCI"),
+        ("sub/.harness/a.yml", "Harness"),
     ],
 )
 def test_a_system_that_is_not_read_is_named_by_a_gap(
@@ -362,8 +361,8 @@ def test_a_file_with_a_similar_name_is_no_definition(tmp_path: Path, run: Run, p
 @pytest.mark.parametrize(
     ("text", "system"),
     [
-        ("apiVersion: tekton.dev/v1\nkind: Pipeline\n", "Tekton"),
-        ("apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTemplate\n", "Argo Workflows"),
+        ("apiVersion: triggers.tekton.dev/v1\nkind: EventListener\n", "Tekton"),
+        ("apiVersion: argoproj.io/v1alpha1\nkind: Sensor\n", "Argo Events"),
         ("resources:\n- name: repo\njobs:\n- name: unit\n  plan: [{get: repo}]\n", "Concourse"),
         ("apiVersion: argoproj.io/v1alpha1\nkind: Application\n", None),
         ("apiVersion: apps/v1\nkind: Deployment\n", None),

@@ -27,6 +27,13 @@ Format: TypeAlias = Literal[
     "cloudbuild",
     "buildspec",
     "jenkinsfile",
+    "circleci",
+    "buildkite",
+    "drone",
+    "woodpecker",
+    "travis",
+    "tekton",
+    "argo-workflows",
 ]
 Scope: TypeAlias = Literal["workflow", "job", "step"]
 Pin: TypeAlias = Literal["sha", "digest", "tag", "branch", "none", "local", "expression"]
@@ -61,7 +68,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     store: str | None = None
     """Where it is stored, if the file says so: ``secrets-manager``, ``parameter-store``, ``secret-manager``,
     ``key-vault:NAME``, ``vault``, ``variable-group``, ``service-connection``, ``secure-file``,
-    ``jenkins-credentials``."""
+    ``jenkins-credentials``, ``circleci-context``, ``buildkite-secrets``, ``kubernetes``."""
     via: str = "name"
     """``name``, ``toJSON``, ``inherit`` or ``index``."""
 

@@ -21,6 +21,12 @@ _NAMES: tuple[tuple[Format, re.Pattern[str]], ...] = (
     ("bitbucket-pipelines", re.compile(r"(?:.*/)?bitbucket-pipelines\.ya?ml")),
     ("cloudbuild", re.compile(r"(?:.*/)?cloudbuild[\w.-]*\.(?:ya?ml|json)")),
     ("buildspec", re.compile(r"(?:.*/)?buildspec[\w.-]*\.ya?ml")),
+    ("circleci", re.compile(r"(?:.*/)?\.circleci/.*\.ya?ml")),
+    ("buildkite", re.compile(r"(?:.*/)?(?:\.buildkite/(?:.*/)?[\w.-]*pipeline[\w.-]*\.(?:ya?ml|json)|buildkite\.ya?ml)")),
+    ("drone", re.compile(r"(?:.*/)?\.drone\.ya?ml")),
+    ("woodpecker", re.compile(r"(?:.*/)?(?:\.woodpecker/.*\.ya?ml|\.woodpecker\.ya?ml)")),
+    ("tekton", re.compile(r"(?:.*/)?\.tekton/.*\.ya?ml")),
+    ("travis", re.compile(r"(?:.*/)?\.travis\.ya?ml")),
     ("jenkinsfile", re.compile(r"(?:.*/)?(?:[jJ]enkins[fF]ile[\w.-]*|[\w.-]+\.[jJ]enkinsfile)")),
 )  # fmt: skip
 
@@ -30,6 +36,8 @@ _SIGNS: tuple[tuple[Format, tuple[re.Pattern[str], ...]], ...] = tuple(
     for name, signs in (
         ("github-workflow", (_ON, r"^[\"']?jobs[\"']?[ \t]*:")),
         ("github-action", (r"^[\"']?runs[\"']?[ \t]*:", r"\busing[\"']?[ \t]*:[ \t]*[\"']?(?:composite|docker|node\d+)\b")),
+        ("tekton", (r"^apiVersion[ \t]*:[ \t]*[\"']?tekton\.dev/", r"^kind[ \t]*:[ \t]*[\"']?(?:ClusterTask|Task|TaskRun|StepAction|Pipeline|PipelineRun)[\"']?[ \t]*\r?$")),
+        ("argo-workflows", (r"^apiVersion[ \t]*:[ \t]*[\"']?argoproj\.io/", r"^kind[ \t]*:[ \t]*[\"']?(?:Cron|Cluster)?Workflow(?:Template)?[\"']?[ \t]*\r?$")),
         ("bitbucket-pipelines", (r"^pipelines[ \t]*:", r"^[ \t]+(?:default|branches|pull-requests|tags|custom)[ \t]*:", r"-[ \t]+step[ \t]*:")),
         ("buildspec", (r"^version[ \t]*:[ \t]*[\"']?0\.[12]\b", r"^phases[ \t]*:")),
         ("cloudbuild", (r"^steps[ \t]*:", r"\bname[ \t]*:[ \t]*[\"']?(?:gcr\.io/(?:cloud-builders|google\.com/cloudsdktool)|[\w-]+-docker\.pkg\.dev/)|^availableSecrets[ \t]*:")),
@@ -110,5 +118,29 @@ def parse(
             from collectors.definitions.jenkins import jenkinsfile
 
             return jenkinsfile.parse(path, text, fingerprint)
+        case "circleci":
+            from collectors.definitions.circleci import config as circleci_definition
+
+            return circleci_definition.parse(path, text, fingerprint)
+        case "buildkite":
+            from collectors.definitions.buildkite import pipeline as buildkite_definition
+
+            return buildkite_definition.parse(path, text, fingerprint)
+        case "travis":
+            from collectors.definitions.travis import travis as travis_definition
+
+            return travis_definition.parse(path, text, fingerprint)
+        case "tekton":
+            from collectors.definitions.tekton import tasks as tekton_definition
+
+            return tekton_definition.parse(path, text, fingerprint)
+        case "argo-workflows":
+            from collectors.definitions.argo import workflows as argo_definition
+
+            return argo_definition.parse(path, text, fingerprint)
+        case "drone" | "woodpecker":
+            from collectors.definitions.drone import pipeline as drone_definition
+
+            return drone_definition.parse(path, text, fingerprint, kind)
         case None:
             raise DefinitionError("unread", f"{path} is not a known definition file")

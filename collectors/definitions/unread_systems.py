@@ -14,12 +14,11 @@ _NAMES: tuple[tuple[str, str], ...] = (
     ("Atlantis", r"atlantis\.ya?ml"),
     ("Bitrise", r"bitrise\.ya?ml"),
     ("Buildkite", r"(?:\.buildkite/.*\.(?:ya?ml|json)|buildkite\.ya?ml)"),
-    ("CircleCI", r"\.circleci/.*\.ya?ml"),
     ("Cirrus CI", r"\.cirrus\.(?:ya?ml|star)"),
     ("Codefresh", r"(?:\.codefresh/.*\.ya?ml|codefresh\.ya?ml)"),
     ("Codemagic", r"codemagic\.ya?ml"),
     ("Dagger", r"dagger\.json"),
-    ("Drone", r"\.drone\.(?:ya?ml|jsonnet|star)"),
+    ("Drone", r"\.drone\.(?:jsonnet|star)"),
     ("Earthly", r"Earthfile"),
     ("Google Cloud Deploy", r"clouddeploy\.ya?ml"),
     ("Harness", r"\.harness/.*\.ya?ml"),
@@ -27,22 +26,19 @@ _NAMES: tuple[tuple[str, str], ...] = (
     ("Screwdriver", r"screwdriver\.ya?ml"),
     ("Semaphore", r"\.semaphore/.*\.ya?ml"),
     ("TeamCity", r"\.teamcity/.*\.(?:kts?|xml)"),
-    ("Tekton", r"\.tekton/.*\.ya?ml"),
-    ("Travis CI", r"\.travis\.ya?ml"),
     ("Wercker", r"wercker\.ya?ml"),
-    ("Woodpecker", r"(?:\.woodpecker/.*\.ya?ml|\.woodpecker\.ya?ml)"),
     ("Xcode Cloud", r"ci_scripts/ci_(?:post|pre)_[\w-]+\.sh"),
 )
 _PATTERNS = tuple((name, re.compile(rf"(?:.*/)?{pattern}")) for name, pattern in _NAMES)
 _CONTENT: tuple[tuple[str, tuple[re.Pattern[str], ...]], ...] = tuple(
     (name, tuple(re.compile(sign, re.MULTILINE) for sign in signs))
     for name, signs in (
-        ("Tekton", (r"^apiVersion[ \t]*:[ \t]*[\"']?tekton\.dev/",)),
+        ("Tekton", (r"^apiVersion[ \t]*:[ \t]*[\"']?(?:triggers\.)?tekton\.dev/",)),
         (
-            "Argo Workflows",
+            "Argo Events",
             (
                 r"^apiVersion[ \t]*:[ \t]*[\"']?argoproj\.io/",
-                r"^kind[ \t]*:[ \t]*[\"']?(?:Cron|Cluster)?Workflow(?:Template)?[\"']?[ \t]*$",
+                r"^kind[ \t]*:[ \t]*[\"']?(?:Sensor|EventSource)[\"']?[ \t]*$",
             ),
         ),
         (

@@ -17,7 +17,7 @@ from collectors.definitions.definition import DefinitionError
 from scanner.secrets.split_keys import without_key_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _BREAK = re.compile("\n")
 MAX_BYTES = 10 * 1024 * 1024
@@ -339,3 +339,16 @@ def scalars(node: Node | None, key: Scalar | None = None) -> Iterator[tuple[Scal
             stack.extend((under, item) for item in reversed(current.items))
         else:
             stack.extend(reversed(current.pairs))
+
+
+def replaced(node: Node, change: Callable[[str], str]) -> Node:
+    """Return a node with every text changed, except keys."""
+    match node:
+        case Scalar():
+            made = change(node.text)
+            return node if made == node.text else Scalar(made, node.line, node.column, node.tag, node.style)
+        case Sequence():
+            return Sequence([replaced(item, change) for item in node.items], node.line, node.column, node.tag)
+        case Mapping():
+            pairs = [(key, replaced(value, change)) for key, value in node.pairs]
+            return Mapping(pairs, node.line, node.column, node.tag)

@@ -30,17 +30,17 @@ DEFINITIONS = {
     "buildspec": "buildspec.yml",
     "buildspecYaml": "buildspec.yaml",
     "jenkins": "Jenkinsfile",
+    "buildkite": ".buildkite/pipeline.yml",
+    "circleci": ".circleci/config.yml",
+    "drone": ".drone.yml",
+    "travis": ".travis.yml",
+    "woodpecker": ".woodpecker.yml",
 }
 """CI definitions outside the folders ``.github/workflows`` and ``.github/actions``, by alias."""
 UNREAD = {
     "appveyor": "appveyor.yml",
-    "buildkite": ".buildkite/pipeline.yml",
-    "circleci": ".circleci/config.yml",
     "cirrus": ".cirrus.yml",
-    "drone": ".drone.yml",
     "semaphore": ".semaphore/semaphore.yml",
-    "travis": ".travis.yml",
-    "woodpecker": ".woodpecker.yml",
 }
 """Definitions of systems that are not read, by alias: a repository with one gets a Gap that names it."""
 OWNERS = {"owners": ".github/CODEOWNERS", "rootOwners": "CODEOWNERS", "docsOwners": "docs/CODEOWNERS"}

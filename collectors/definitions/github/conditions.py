@@ -140,17 +140,16 @@ def _gates_of(workflow: Workflow, body: str, event: str) -> set[Guard]:
     found: set[Guard] = set()
     if _BROAD.search(body) is None:
         return found
-    accepted: list[Callable[[str], bool]] = [lambda term: _is_other_event(term, event)]
-    tests: tuple[tuple[Guard, re.Pattern[str] | None], ...] = (
-        ("event", None),
-        ("repository", _SAME_REPOSITORY),
-        ("person", _PERSON),
-        ("label", _LABEL if _labels_expire(workflow, event) else None),
+    accepted: list[Callable[[str], bool]] = []
+    tests: tuple[tuple[Guard, Callable[[str], bool]], ...] = (
+        ("event", lambda term: _is_other_event(term, event)),
+        ("repository", lambda term: _SAME_REPOSITORY.match(term) is not None),
+        ("person", lambda term: _PERSON.match(term) is not None),
+        ("label", lambda term: _LABEL.match(term) is not None and _labels_expire(workflow, event)),
     )
-    for guard, pattern in tests:
-        if pattern is not None:
-            accepted.append(_matcher(pattern))
-        if (guard != "label" or pattern is not None) and holds(body, _one_of(tuple(accepted))):
+    for guard, test in tests:
+        accepted.append(test)
+        if holds(body, _one_of(tuple(accepted))):
             found.add(guard)
             if guard != "event":
                 break
@@ -159,10 +158,6 @@ def _gates_of(workflow: Workflow, body: str, event: str) -> set[Guard]:
 
 def _one_of(tests: tuple[Callable[[str], bool], ...]) -> Callable[[str], bool]:
     return lambda term: any(test(term) for test in tests)
-
-
-def _matcher(pattern: re.Pattern[str]) -> Callable[[str], bool]:
-    return lambda term: pattern.match(term) is not None
 
 
 _BROAD = re.compile(r"(?i)event_name|repo|fork|association|actor|login|label|workflow_run\.event")

@@ -131,7 +131,6 @@ def _as_expression(value: str) -> str:
 
 
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
-_EQUAL = re.compile(r"(?P<left>.+?)\s*(?P<sign>==|!=)\s*(?P<right>.+)", re.DOTALL)
 
 
 def is_never(body: str) -> bool:
@@ -155,15 +154,12 @@ def _constant(body: str, depth: int) -> bool | None:
         return None if inner is None else not inner
     if body.startswith("(") and body.endswith(")") and ")" not in body[1:-1]:
         return _constant(body[1:-1].strip(), depth + 1)
-    match = _EQUAL.fullmatch(body)
-    if match is not None:
-        left, right = _literal(match["left"]), _literal(match["right"])
+    sign = "==" if "==" in body else "!="
+    first, compared, second = body.partition(sign)
+    if compared:
+        left, right = _literal(first), _literal(second)
         # GitHub compares texts without regard to case.
-        return (
-            None
-            if left is None or right is None
-            else (left.lower() == right.lower()) == (match["sign"] == "==")
-        )
+        return None if left is None or right is None else (left.lower() == right.lower()) == (sign == "==")
     value = _literal(body)
     return None if value is None else value not in {"", "false", "0"}
 
