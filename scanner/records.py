@@ -484,7 +484,7 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
     target_provider: str | None = None
     """The provider of a target that is known by name only, such as a deployed function without its account."""
     target_kind: str | None = None
-    """The `Identity.kind` of that target."""
+    """The `Identity.kind` of that target, or its `Identity.surface` if the name does not tell the kind."""
     target_name: str | None = None
     """The name of that target, or the end of its address behind ``/`` or ``:``."""
 

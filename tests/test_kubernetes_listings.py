@@ -368,6 +368,9 @@ def test_flux_deploys_as_its_controller_or_as_an_account(read: Callable[..., lis
         spec={"serviceAccountName": "deployer", "chart": {"spec": {"sourceRef": {"kind": "HelmRepository", "name": "r"}}}},
     )  # fmt: skip
     rows = read(cluster)
+    assert {
+        (row.name, row.kind) for row in rows if isinstance(row, Identity) and row.kind == "helm-release"
+    } == {("shop/db", "helm-release")}
     found = identities(rows)
     assert {found["flux-system/apps"].kind, next(row.kind for row in rows if isinstance(row, Identity) and row.kind == "flux-helm-release")} == {
         "flux-kustomization", "flux-helm-release",

@@ -181,8 +181,11 @@ def _resolved(text: str, context: Context, environment: str | None = None) -> st
     return _SHELL_VARIABLE.sub(lambda match: values.get(match["name"], match.group()), text)
 
 
-_NAMED = re.compile(r"(?P<provider>[^:]+):(?P<kind>[^:]+)-name:(?P<name>.+)")
-"""A workload that a definition names without its account: ``aws:lambda-function-name:mail``."""
+_NAMED = re.compile(
+    r"(?P<provider>[^:]+):(?P<kind>[^:]+)-name:(?P<name>.+)|kubernetes:(?P<object>workload|helm-release):[^/]+/(?P<object_name>.+)"
+)
+"""A workload that a definition names without its account: ``aws:lambda-function-name:mail``; one of a cluster, whose name in a
+kubeconfig is not the one that others know: ``kubernetes:workload:prod/shop/web``."""
 
 
 def _links(definition: Definition, context: Context, me: str) -> Iterator[Record]:
@@ -202,9 +205,9 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
             target_id=target,
             evidence=definition.where(line),
             why=why,
-            target_provider=named["provider"] if named else None,
-            target_kind=named["kind"] if named else None,
-            target_name=named["name"] if named else None,
+            target_provider=(named["provider"] or "kubernetes") if named else None,
+            target_kind=(named["kind"] or named["object"]) if named else None,
+            target_name=(named["name"] or named["object_name"]) if named else None,
         )
 
     for login in definition.logins:

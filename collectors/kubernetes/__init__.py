@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from collectors.kubernetes.config import Config
 from collectors.kubernetes.first_section import first_sections
-from collectors.kubernetes.kinds import KINDS, PARTS
+from collectors.kubernetes.kinds import HIDES_NO_ACCESS, KINDS, PARTS
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Policy, Record
 
-__all__ = ["KINDS", "PARTS", "Config", "collect", "evaluate", "first_sections", "permissions", "targets"]
+__all__ = [
+    "HIDES_NO_ACCESS",
+    "KINDS",
+    "PARTS",
+    "Config",
+    "collect",
+    "evaluate",
+    "first_sections",
+    "permissions",
+    "targets",
+]
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:

@@ -80,6 +80,7 @@ class ClusterWorkloads:
         """Ids of workloads in the platform's own namespaces."""
         self._named: dict[tuple[str, str], str] = {}
         self._releases: dict[str, list[str]] = {}
+        self._runs_as: dict[str, str] = {}
 
     def named(self, kind: str, name: str) -> str | None:
         """Return the id of a workload by kind and ``NAMESPACE/NAME``."""
@@ -88,6 +89,32 @@ class ClusterWorkloads:
     def released(self, release: str) -> list[str]:
         """Return the ids of the workloads of a release of Helm, by ``NAMESPACE/NAME``."""
         return self._releases.get(release, [])
+
+    def helm_releases(self, scope: KubeScope) -> Iterator[Record]:
+        """Yield each release of Helm, which runs as the service accounts of its workloads."""
+        for release, workloads in sorted(self._releases.items()):
+            namespace, _, name = release.partition("/")
+            owner, source = self._held.owner(namespace)
+            platform = is_platform_namespace(namespace)
+            me = record_id("kubernetes", "helm-release", f"{scope.cluster}/{release}")
+            yield Identity(
+                id=me,
+                **scope.own(),
+                surface="workload",
+                kind="helm-release",
+                native_id=f"{scope.cluster}/{release}",
+                name=release,
+                address=scope.address(namespace, "helm-release", name),
+                owner=owner,
+                owner_source=source,
+                environment=self._held.environment(namespace),
+                managed_by="provider" if platform else None,
+                tags={"platform": "yes"} if platform else {},
+            )
+            for account in sorted({self._runs_as[one] for one in workloads if one in self._runs_as}):
+                yield link(
+                    scope, me, "runs_as", account, evidence=HELM, why="one of its workloads runs as it"
+                )
 
     def controller(
         self, scope: KubeScope, kind: str, item: Controller, state: str | None
@@ -193,6 +220,7 @@ class ClusterWorkloads:
         )
         if spec is None or account is None:
             return
+        self._runs_as[me] = account
         yield link(
             scope, me, "runs_as", account, evidence="spec.serviceAccountName",
             why=f"its pods have the service account {namespace}/{spec.account}",

@@ -14,6 +14,7 @@ KINDS: dict[str, frozenset[str]] = {
             "deployment",
             "flux-helm-release",
             "flux-kustomization",
+            "helm-release",
             "job",
             "kubernetes-group",
             "kubernetes-node",
@@ -45,3 +46,6 @@ PARTS: dict[str, frozenset[str]] = {
     "links": frozenset(("can_become", "deploys", "member_of", "runs_as")),
     "secrets": frozenset(("external-secret",)),
 }
+
+HIDES_NO_ACCESS: dict[str, frozenset[str]] = {"secrets": frozenset(("external-secret", "kubernetes-secret"))}
+"""What a Secret is called and where it comes from; what pods get of it is read from the pods."""

@@ -15,7 +15,7 @@ from collectors.kubernetes.installed import Installed
 from collectors.kubernetes.known import BoundSubjects, SecretOrigins
 from collectors.kubernetes.listings.admission import admission
 from collectors.kubernetes.listings.aws_auth import aws_auth, may_be_eks
-from collectors.kubernetes.listings.controllers import controllers, running
+from collectors.kubernetes.listings.controllers import controllers, releases, running
 from collectors.kubernetes.listings.delivery import delivery
 from collectors.kubernetes.listings.namespaces import namespaces
 from collectors.kubernetes.listings.network_policies import network_policies
@@ -117,6 +117,8 @@ def _content(scope: KubeScope, version: str) -> Iterator[Record]:
     yield from secret_origins(scope, origins)
     estate = ClusterWorkloads(held, known, origins.classes)
     whole = yield from _kept(residents, controllers(scope, estate))
+    if whole:
+        yield from releases(scope, estate)
     whole &= yield from _kept(residents, pods(scope, estate))
     if whole:
         yield from running(scope, estate)

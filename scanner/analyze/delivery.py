@@ -73,7 +73,8 @@ DEPLOYED_NAMES = """
         WHERE relation = 'deploys' AND target_name IS NOT NULL AND coalesce(expires_at > $as_of, true)
     )
     SELECT DISTINCT asked.target_id, i.id, i.account_id
-    FROM asked JOIN identities i ON i.provider = asked.target_provider AND i.kind = asked.target_kind
+    FROM asked JOIN identities i ON i.provider = asked.target_provider
+         AND asked.target_kind IN (i.kind, i.surface)
          AND (i.name = asked.target_name OR ends_with(i.address, '/' || asked.target_name)
               OR ends_with(i.address, ':' || asked.target_name))
 """

@@ -49,7 +49,7 @@ def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
     write_table(evaluated, Edge, _evaluated(tables, night))
     tables.view("edges_evaluated", Edge, [evaluated])
     tables.copy(
-        f"SELECT source_id, target_id, kind, evidence, why, via, confidence FROM (({_LINKS}) UNION ALL ({_HELD_KEYS}) "
+        f"SELECT source_id, target_id, kind, evidence, why, via, confidence FROM (({_LINKS}) UNION ALL ({_ONE_IDENTITY}) UNION ALL ({_HELD_KEYS}) "
         "UNION ALL SELECT source_id, target_id, kind, evidence, why, via, confidence FROM edges_evaluated) WHERE source_id <> target_id ORDER BY source_id, target_id, kind",
         path,
         night,
@@ -83,6 +83,18 @@ _LINKS = """
             AND coalesce(l.expires_at > $as_of, true)
             AND l.source_id IN (SELECT id FROM identities) AND l.target_id IN (SELECT id FROM identities)
           GROUP BY ALL)
+"""
+
+# What presents the same token is one identity that two systems describe: a service account in its cluster, and in the cloud that
+# gives it a role without a trust that names it.
+_ONE_IDENTITY = """
+    WITH presented AS (
+        SELECT id, provider, rtrim(issuer, '/') AS issuer, subjects[1] AS subject FROM identities
+        WHERE issuer IS NOT NULL AND len(subjects) = 1 AND subjects[1] NOT LIKE '%*%' AND coalesce(enabled, true)
+    )
+    SELECT a.id AS source_id, b.id AS target_id, 'runs_as' AS kind, b.id AS evidence,
+           'both present the token ' || a.subject || ' of ' || a.issuer AS why, a.subject AS via, 'high' AS confidence
+    FROM presented a JOIN presented b ON b.issuer = a.issuer AND b.subject = a.subject AND b.provider <> a.provider
 """
 
 # Who receives a stored secret: its direct holder, or the pipelines below the place where it is stored that name it. Places

@@ -39,7 +39,12 @@ def controllers(scope: KubeScope, estate: ClusterWorkloads) -> Generator[Record,
             table="identities",
             kind=kind,
             fills=("links/runs_as",),
-            loses=("rollouts", "secrets/kubernetes-env", "secrets/kubernetes-secret-use"),
+            loses=(
+                "identities/helm-release",
+                "rollouts",
+                "secrets/kubernetes-env",
+                "secrets/kubernetes-secret-use",
+            ),
             shape=Controller,
         )
     whole &= yield from _owned(scope, estate, APPS["replicasets"], "replicaset")
@@ -58,7 +63,12 @@ def _owned(
             table="identities",
             kind=kind,
             fills=("links/runs_as",),
-            loses=("rollouts", "secrets/kubernetes-env", "secrets/kubernetes-secret-use"),
+            loses=(
+                "identities/helm-release",
+                "rollouts",
+                "secrets/kubernetes-env",
+                "secrets/kubernetes-secret-use",
+            ),
             shape=Controller,
         )
     )
@@ -117,3 +127,13 @@ def running(scope: KubeScope, estate: ClusterWorkloads) -> Iterator[Record]:
     """Yield declared and running images of each workload. All lists must have been read: a part says nothing of the rest."""
     request = scope.request("rollouts", "GET /api/v1/pods", needs="list pods")
     yield from with_coverage(estate.rollouts(scope), request)
+
+
+def releases(scope: KubeScope, estate: ClusterWorkloads) -> Iterator[Record]:
+    """Yield the releases of Helm, as what pipelines deploy. All controllers must have been read.
+
+    https://helm.sh/docs/howto/charts_tips_and_tricks/ : Helm annotates the objects that it installs.
+    """
+    path = APPS["deployments"].path()
+    request = scope.request("identities", f"GET {path}", kind="helm-release", needs="list deployments.apps")
+    yield from with_coverage(estate.helm_releases(scope), request)
