@@ -54,7 +54,7 @@ COMMAND: dict[str, tuple[list[str], list[str]]] = {
     "a collector that does not exist": (["permissions", "gitub"], ["gitub", "did you mean", "github"]),
     "a rule to show that does not exist": (["rules", "show", "deploy-key-writ"], ["did you mean `deploy-key-write`"]),
     "a folder of rules that does not exist": (["rules", "list", "--custom", "nowhere"], ["nowhere", "folder"]),
-    "a collector to run that is not configured": (["run", "--only", "kubernetes"], ["--only kubernetes", "config.yaml", "aws"]),
+    "a collector to run that is not configured": (["run", "--only", "oracle"], ["--only oracle", "config.yaml", "aws"]),
     "a threshold that does not exist": (["run", "--fail-on", "urgent"], ["--fail-on urgent", "critical, high, medium", "new:"]),
     "a share in percent": (["run", "--min-coverage", "80"], ["--min-coverage", "0.8"]),
     "a duration in words": (["run", "--deadline", "five hours"], ["'five hours'", "5h"]),
