@@ -130,21 +130,24 @@ def evaluate_value(operator: str, claim: str, value: str) -> Verdict:
 
 def evaluate_test(test: Test, claims: dict[str, str]) -> Verdict:
     """Judge one test: the six steps, and what the caller chooses."""
+    if test.operator == "cel":
+        # What is drawn as such is a plain text, which is no expression.
+        return "unknown"
     by_name = {name.lower(): value for name, value in claims.items()}
     name = test.claim.lower()
     chosen = (name == "aud" or test.caller == "chosen") and by_name.get(name, "*") == "*"
     if chosen:
         by_name[name] = "*"
     if name not in by_name:
-        return "exact" if test.optional and test.operator not in ("exists", "unknown", "cel") else "unknown"
+        return "exact" if test.optional and test.operator not in ("exists", "unknown") else "unknown"
     claim = by_name[name]
     if test.operator == "exists":
         return "exact" if bool(claim) != ("false" in test.values) else "no"
     if claim == "":
         if test.optional:
             return "exact"
-        return "unknown" if test.operator in ("unknown", "cel") else "no"
-    if test.operator in ("unknown", "cel"):
+        return "unknown" if test.operator == "unknown" else "no"
+    if test.operator == "unknown":
         return "unknown"
     if test.operator in ("not-equals", "not-glob"):
         operator = test.operator.removeprefix("not-")

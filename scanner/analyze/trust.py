@@ -12,6 +12,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from scanner.analyze.claim_expressions import passes
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -146,8 +148,10 @@ _REVERSED: dict[Verdict, Verdict] = {
 
 def evaluate(test: Test, token: Mapping[str, str]) -> Verdict:
     """Evaluate one test. Claim names of the token are in lower case; the test's may be in any."""
+    if test.operator == "cel":
+        return combine(passes(value, token) for value in test.values)
     claim = token.get(test.claim.lower())
-    unevaluated = test.operator in ("unknown", "cel")
+    unevaluated = test.operator == "unknown"
     if claim is None:
         return "exact" if test.optional and not unevaluated and test.operator != "exists" else "unknown"
     if test.operator == "exists":

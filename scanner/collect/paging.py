@@ -61,6 +61,9 @@ class Paginator(msgspec.Struct, frozen=True, kw_only=True):
 
     page_count: str = ""
     """The place in the body of the number of items on this page (Azure DevOps ``count``)."""
+    omits_empty: bool = False
+    """Whether the source leaves out an empty list, as JSON of protocol buffers does (Google Cloud).
+    https://protobuf.dev/programming-guides/json/"""
 
     def first(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
         """Return the query of the first page."""
@@ -258,7 +261,8 @@ def _read_page(
             following=known.next,
         )
     stated = _total(answer, paginator.total)
-    items = list_in(answer.body, paginator.at, path)
+    omitted = paginator.omits_empty and isinstance(answer.body, dict) and paginator.at not in answer.body
+    items = [] if omitted else list_in(answer.body, paginator.at, path)
     counted = place_in(answer.body, paginator.page_count) if paginator.page_count else None
     if isinstance(counted, int) and counted != len(items):
         raise SourceError("truncated", f"{path}: {len(items)} of the {counted} items of a page were returned")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.azure.by_account import by_account
+from scanner.collect.by_account import by_account
 from collectors.azure.calls import GRAPH
 from collectors.azure.evaluator import ELIGIBLE, HANDS_OUT
 from collectors.azure.records import breadth

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from collectors.azure.by_account import by_account
+from scanner.collect.by_account import by_account
 from collectors.azure.calls import GRAPH
 from collectors.azure.records import runs_as
 from collectors.azure.scope import own, principal, resource_id

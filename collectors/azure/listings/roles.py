@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.azure.by_account import by_account
+from scanner.collect.by_account import by_account
 from collectors.azure.calls import GRAPH
 from collectors.azure.evaluator import ASSIGNMENT
 from collectors.azure.records import role_grant, stored_policy

@@ -15,7 +15,7 @@ from scanner.records import Coverage, Gap
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from collectors.azure.scope import AzureScope
+    from scanner.collect.scope import SourceScope
     from scanner.records import Record
 
 Instead: TypeAlias = "Callable[[str], Iterable[Record] | None]"
@@ -23,7 +23,7 @@ Instead: TypeAlias = "Callable[[str], Iterable[Record] | None]"
 
 
 def by_account(
-    scope: AzureScope,
+    scope: SourceScope,
     accounts: Sequence[str],
     records: Iterable[Record],
     *,

@@ -1,0 +1,1 @@
+"""What permissions of Google Cloud give."""
