@@ -477,8 +477,8 @@ def a_google_key_is_its_service_account(e: Estate) -> None:
     )
     e.others += [
         Identity(
-            id=f"gcp:service-account-number:{name}", provider="gcp", account_id="gcp:project:p", surface="automation", kind="service-account",
-            native_id=name, name=f"{name}@p.iam.gserviceaccount.com", address=f"gcp:service-account:{name}@p.iam.gserviceaccount.com",
+            id=f"gcp:service-account:{name}", provider="gcp", account_id="gcp:project:p", surface="automation", kind="gcp-service-account",
+            native_id=name, name=f"{name}@p.iam.gserviceaccount.com", address=f"{name}@p.iam.gserviceaccount.com",
         )
         for name in ("deployer", "other")
     ]  # fmt: skip

@@ -115,7 +115,7 @@ def identity_links(
         # Also with a key: its user asks for the role, and the role's trust decides.
         found.append((str(role), True))
     elif kind.service == "gcp" and (email := parameters.get("Issuer")):
-        found.append((record_id("gcp", "service-account", str(email)), False))
+        found.append((str(email), False))
     elif kind.how == "managed":
         found.append((record_id(PROVIDER, "identity-of-the-agent", number), False))
     if kind.how == "unknown":

@@ -231,7 +231,7 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
     for account in definition.service_accounts:
         target = _resolved(account, context).rsplit("/", 1)[-1]
         if "$" not in target:
-            yield from link("uses", f"gcp:service-account:{target}", 1, f"runs as {target}")
+            yield from link("uses", target, 1, f"runs as {target}")
     for deploy in definition.deploys:
         target = _resolved(deploy.target, context, deploy.environment)
         where = f" in job {deploy.job}" if deploy.job else ""
@@ -253,7 +253,7 @@ def _login_target(login: Login, asked: str) -> str | None:
     if login.service == "aws":
         return asked if asked.startswith("arn:") else None
     if login.service == "gcp":
-        return f"gcp:service-account:{asked}" if "@" in asked else None
+        return asked if "@" in asked else None
     if login.service == "azure":
         return f"entra:application:{asked}"
     return f"{login.service}:role:{asked}" if login.service == "vault" else None

@@ -119,10 +119,10 @@ def email_project(email: str) -> str | None:
 
 
 _DEFAULTS = (
-    (re.compile(r"[0-9]+-compute@developer\.gserviceaccount\.com"), "compute"),
-    (re.compile(r"[a-z0-9.:-]+@appspot\.gserviceaccount\.com"), "app-engine"),
-    (re.compile(r"[0-9]+@cloudbuild\.gserviceaccount\.com"), "cloud-build"),
-    (re.compile(r"[0-9]+@cloudservices\.gserviceaccount\.com"), "google-apis"),
+    (re.compile(r"[0-9]{1,20}-compute@developer\.gserviceaccount\.com"), "compute"),
+    (re.compile(r"[a-z0-9.:-]{1,100}@appspot\.gserviceaccount\.com"), "app-engine"),
+    (re.compile(r"[0-9]{1,20}@cloudbuild\.gserviceaccount\.com"), "cloud-build"),
+    (re.compile(r"[0-9]{1,20}@cloudservices\.gserviceaccount\.com"), "google-apis"),
 )
 """https://docs.cloud.google.com/iam/docs/service-account-types#default"""
 

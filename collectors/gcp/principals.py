@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.gcp.evaluator import PolicyEvaluation
-    from collectors.gcp.evaluator.members import Member, MemberKind
+    from collectors.gcp.evaluator.members import MemberKind, PolicyMember
     from scanner.records import Record
 
 _KINDS: dict[MemberKind, tuple[str, Surface | None]] = {
@@ -65,7 +65,9 @@ def principals(evaluation: PolicyEvaluation, *, accounts_known: bool) -> Iterato
             )
 
 
-def _members(evaluation: PolicyEvaluation, number: str, member: Member, account: str) -> Iterator[Record]:
+def _members(
+    evaluation: PolicyEvaluation, number: str, member: PolicyMember, account: str
+) -> Iterator[Record]:
     estate = evaluation.estate
     if member.kind == "account-set":
         kind, _, name = member.container.partition("/")
@@ -82,7 +84,7 @@ def _members(evaluation: PolicyEvaluation, number: str, member: Member, account:
             )
 
 
-def _name(member: Member) -> str:
+def _name(member: PolicyMember) -> str:
     match member.kind:
         case "public":
             return _PUBLIC.get(member.text, member.text)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from collectors.gcp.evaluator.members import Member
+    from collectors.gcp.evaluator.members import PolicyMember
     from scanner.records import Policy, Record, Trust
 
 __all__ = ["BINDING", "GcpEstate", "PolicyEvaluation", "evaluate"]
@@ -65,7 +65,7 @@ class PolicyEvaluation:
             estate, roles, denies, Boundaries(limits), as_of=as_of, unused=unused
         )
         self._as_of = as_of
-        self.members: dict[str, tuple[Member, str]] = {}
+        self.members: dict[str, tuple[PolicyMember, str]] = {}
         """The principals of the grants, each with an account, by the id of their identities, after `records`."""
         self.outside: dict[str, str] = {}
         """The service accounts that were not listed, each with an account, by email address, after `records`."""

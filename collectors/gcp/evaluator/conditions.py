@@ -63,7 +63,7 @@ def effect_of(expression: str, as_of: datetime) -> ConditionEffect:
         conditional=verdict is None,
         sure=verdict is not None or bool(only) or (known and nowhere is not None),
         until=min(ends, default=None),
-        nameless=nowhere is not False,
+        nameless=verdict is not None or nowhere is not False,
         hands_out=_roles(only) if only else None,
     )
 

@@ -87,7 +87,7 @@ _MATCHES = re.compile(
 )
 
 
-class TrustVerdict(msgspec.Struct, frozen=True, kw_only=True):
+class FederationVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The exposure and problem of a trust."""
 
     exposure: Exposure
@@ -98,7 +98,7 @@ class TrustVerdict(msgspec.Struct, frozen=True, kw_only=True):
     fix: str | None
 
 
-def verdict_of(issuer: str, tests: Sequence[Test]) -> TrustVerdict:
+def verdict_of(issuer: str, tests: Sequence[Test]) -> FederationVerdict:
     """Evaluate the tests that a token of an issuer must pass."""
     known = issuer_of(issuer)
     host = (urlsplit(issuer).hostname or "").lower()
@@ -114,7 +114,7 @@ def verdict_of(issuer: str, tests: Sequence[Test]) -> TrustVerdict:
         said += ": its condition could not be evaluated"
     elif problem is not None:
         said += f": {_MEANS[problem]}"
-    return TrustVerdict(
+    return FederationVerdict(
         exposure=exposure, problem=problem, severity=severity, means=said, fix=_fix(problem, known, grade)
     )
 

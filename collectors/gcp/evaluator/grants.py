@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from collectors.gcp.evaluator.conditions import ConditionEffect, effect_of
-from collectors.gcp.evaluator.members import Member, member_of
+from collectors.gcp.evaluator.members import PolicyMember, member_of
 from collectors.gcp.evaluator.permissions import escalation_ways
 from collectors.gcp.evaluator.roles import (
     BASIC,
@@ -50,7 +50,7 @@ class HeldRole(msgspec.Struct, frozen=True, kw_only=True):
     """One binding of one principal, evaluated."""
 
     grant: Grant
-    member: Member
+    member: PolicyMember
     permissions: frozenset[str]
     """What it allows, less what is certainly denied."""
     place: str
@@ -177,7 +177,7 @@ class BindingEvaluator:
             return found.id if found is not None else service_account_id(name)
         return policy.account_id
 
-    def _identity(self, member: Member) -> tuple[str, frozenset[str]]:
+    def _identity(self, member: PolicyMember) -> tuple[str, frozenset[str]]:
         """Return who a principal is, and the sets that it belongs to: accounts above a service account, its pool."""
         if member.kind == "service-account":
             account = self._estate.account(member.email)
@@ -192,7 +192,7 @@ class BindingEvaluator:
         return member_id(member.text), frozenset()
 
     def _less(
-        self, permissions: frozenset[str], member: Member, chain: tuple[str, ...], sets: frozenset[str]
+        self, permissions: frozenset[str], member: PolicyMember, chain: tuple[str, ...], sets: frozenset[str]
     ) -> tuple[frozenset[str], bool]:
         """Return permissions less what is denied, and whether a deny policy may take more that matters."""
         rules = [rule for place in chain for rule in self._denies.get(place, ())] if self._denies else []
@@ -223,7 +223,7 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:24]
 
 
-def _via(member: Member, condition: str) -> str:
+def _via(member: PolicyMember, condition: str) -> str:
     kinds = {"group": "group binding", "domain": "domain binding", "public": "public binding", "deleted": "binding of a deleted principal", "account-set": "binding of a set of service accounts"}  # fmt: skip
     how = kinds.get(member.kind, "binding")
     return f"{how} with a condition" if condition else how

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from collectors.gcp.evaluator.estate import GcpEstate
-    from collectors.gcp.evaluator.members import Member
+    from collectors.gcp.evaluator.members import PolicyMember
     from scanner.records import Policy
 
 AWS_MAPPING = {
@@ -72,7 +72,7 @@ def _open(document: dict[str, Any]) -> bool:
 
 
 def federated_trusts(
-    identity_id: str, account_id: str, member: Member, providers: Iterable[IdentityProvider]
+    identity_id: str, account_id: str, member: PolicyMember, providers: Iterable[IdentityProvider]
 ) -> Iterator[Trust]:
     """Yield how a federated principal signs in as an identity, once for each provider of its pool and each alternative."""
     for provider in providers:
@@ -90,7 +90,12 @@ def federated_trusts(
 
 
 def _made(
-    identity_id: str, account_id: str, member: Member, provider: IdentityProvider, number: int, **fields: Any
+    identity_id: str,
+    account_id: str,
+    member: PolicyMember,
+    provider: IdentityProvider,
+    number: int,
+    **fields: Any,
 ) -> Trust:
     text = f"{identity_id} {member.text} {provider.name} {number}"
     if not provider.open:
@@ -104,7 +109,9 @@ def _made(
     )
 
 
-def _oidc(identity_id: str, account_id: str, member: Member, provider: IdentityProvider) -> Iterator[Trust]:
+def _oidc(
+    identity_id: str, account_id: str, member: PolicyMember, provider: IdentityProvider
+) -> Iterator[Trust]:
     document = provider.document
     issuer = str(document["oidc"].get("issuerUri") or "")
     mapping = {str(key): str(value) for key, value in (document.get("attributeMapping") or {}).items()}
@@ -134,7 +141,7 @@ def _oidc(identity_id: str, account_id: str, member: Member, provider: IdentityP
         )  # fmt: skip
 
 
-def _aws(identity_id: str, account_id: str, member: Member, provider: IdentityProvider) -> Trust:
+def _aws(identity_id: str, account_id: str, member: PolicyMember, provider: IdentityProvider) -> Trust:
     """Return the trust in an AWS account: all of its roles and users, or the role that the binding or condition names."""
     document = provider.document
     number = str(document["aws"].get("accountId") or "")
@@ -176,7 +183,7 @@ def _aws(identity_id: str, account_id: str, member: Member, provider: IdentityPr
 
 
 def cluster_trusts(
-    identity_id: str, account_id: str, member: Member, estate: GcpEstate, project: str
+    identity_id: str, account_id: str, member: PolicyMember, estate: GcpEstate, project: str
 ) -> Iterator[Trust]:
     """Yield how workloads of a project's clusters sign in as an identity, once for each cluster.
 
@@ -206,7 +213,7 @@ def cluster_trusts(
         )  # fmt: skip
 
 
-def _cluster_tests(member: Member) -> list[Test]:
+def _cluster_tests(member: PolicyMember) -> list[Test]:
     match member.selector:
         case "workload":
             namespace, _, name = member.value.partition("/")
