@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -134,7 +135,7 @@ def _tokens(estate: GoogleEstate) -> list[tuple[str, str]]:
     return [(grant.level, grant.confidence) for grant in estate.grants(NOW)]
 
 
-def _denied(*rules: dict[str, object], member: str = "serviceAccount:" + email("deployer"), place: str = ORGANIZATION) -> GoogleEstate:  # fmt: skip
+def _denied(*rules: dict[str, Any], member: str = "serviceAccount:" + email("deployer"), place: str = ORGANIZATION) -> GoogleEstate:  # fmt: skip
     estate = GoogleEstate()
     estate.role("roles/takes", "iam.serviceAccounts.getAccessToken", "iam.serviceAccounts.list")
     estate.bind("projects/100", "roles/takes", member)

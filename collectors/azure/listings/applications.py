@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner.collect.by_account import by_account
 from collectors.azure.calls import GRAPH, SITE
 from collectors.azure.each import each
 from collectors.azure.records import setting
 from collectors.azure.scope import own, resource_id
+from scanner.collect.by_account import by_account
 from scanner.collect.scope import utc_time
 from scanner.records import Control, Credential, Secret, record_id
 from scanner.secrets.detectors import inspect

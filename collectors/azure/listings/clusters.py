@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scanner.collect.by_account import by_account
 from collectors.azure.calls import GRAPH
 from collectors.azure.records import owner_of, runs_as, setting, tags_of
 from collectors.azure.scope import own, resource_id
+from scanner.collect.by_account import by_account
 from scanner.records import Account, Credential, Identity, record_id
 
 if TYPE_CHECKING:

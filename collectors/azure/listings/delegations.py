@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner.collect.by_account import by_account
 from collectors.azure.calls import GRAPH
 from collectors.azure.evaluator import ELIGIBLE, HANDS_OUT
 from collectors.azure.records import breadth
 from collectors.azure.scope import own
+from scanner.collect.by_account import by_account
 from scanner.records import Grant, Identity, Trust, record_id
 
 if TYPE_CHECKING:

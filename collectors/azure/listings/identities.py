@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scanner.collect.by_account import by_account
 from collectors.azure.calls import GRAPH
 from collectors.azure.evaluator.estate import USER_ASSIGNED
 from collectors.azure.records import owner_of, runs_as, tags_of
 from collectors.azure.scope import own, principal, resource_id
+from scanner.collect.by_account import by_account
 from scanner.records import Identity
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from scanner.collect.by_account import by_account
 from collectors.azure.calls import GRAPH
 from collectors.azure.records import runs_as
 from collectors.azure.scope import own, principal, resource_id
+from scanner.collect.by_account import by_account
 from scanner.collect.scope import utc_time
 from scanner.records import Control, Identity, record_id
 

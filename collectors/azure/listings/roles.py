@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scanner.collect.by_account import by_account
 from collectors.azure.calls import GRAPH
 from collectors.azure.evaluator import ASSIGNMENT
 from collectors.azure.records import role_grant, stored_policy
+from scanner.collect.by_account import by_account
 from scanner.collect.scope import utc_time
 from scanner.records import record_id
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner.collect.by_account import by_account
 from collectors.azure.calls import GRAPH
 from collectors.azure.records import setting
 from collectors.azure.scope import own, principal, resource_id
+from scanner.collect.by_account import by_account
 from scanner.collect.scope import utc_time
 from scanner.records import POWERS, Credential, Grant, level_of, record_id
 
