@@ -20,6 +20,9 @@ GITLAB_GROUP = "lantern"
 GITLAB_GROUP_ID = 8001
 REGION = "eu-west-1"
 SECOND_REGION = "us-east-1"
+GOOGLE_ORGANIZATION = "700000000007"
+"""The number of the Google Cloud organization."""
+GOOGLE_DOMAIN = "lanternpay.example"
 
 MANAGEMENT = "100000000001"
 """AWS account: the organization's management account."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class CertificateAuthority:
     """Creates its key and the servers' certificates when entered, and removes them on exit.
 
-    ``bundle`` is the PEM file that clients must trust. Certificates are for 127.0.0.1 and localhost, for a week.
+    ``bundle`` is the PEM file that clients must trust, ``chain`` that of a server's key and certificate. Certificates are for 127.0.0.1 and localhost, for a week.
     """
 
     def __enter__(self) -> Self:
@@ -62,9 +62,9 @@ class CertificateAuthority:
         )
         self.bundle = folder / "ca.pem"
         self.bundle.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-        self._chain = folder / "server.pem"
-        self._chain.touch(mode=0o600)
-        self._chain.write_bytes(
+        self.chain = folder / "server.pem"
+        self.chain.touch(mode=0o600)
+        self.chain.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
@@ -83,7 +83,7 @@ class CertificateAuthority:
     def context(self) -> ssl.SSLContext:
         """Return the TLS settings of a server. A client may show a certificate of this authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._chain)
+        context.load_cert_chain(self.chain)
         context.load_verify_locations(self.bundle)
         context.verify_mode = ssl.CERT_OPTIONAL
         return context

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 R = TypeVar("R")
-_PARAMETER = re.compile(r"\{(\w+)\}|:(\w+)")
+_PARAMETER = re.compile(r"\{(\w+)\}|(?<=/):(\w+)")
 _REST = "path"
 """A parameter of this name takes the rest of the path, slashes included."""
 
