@@ -173,7 +173,7 @@ def test_tokens(condition: str, member: tuple[str, str], own: str, stranger: str
 
 
 def test_an_aws_account_is_trusted_whole_unless_the_role_is_bound() -> None:
-    aws = {"oidc": None, "aws": {"accountId": "123456789012"}, "attributeMapping": {}}
+    aws: dict[str, Any] = {"oidc": None, "aws": {"accountId": "123456789012"}, "attributeMapping": {}}
     (trust,) = _trusts("", **aws)
     assert (trust.kind, trust.trusted_account, trust.exposure, trust.problem) == ("account", "aws:account:123456789012", "organization", "OIDC-4")  # fmt: skip
     (trust,) = _trusts("", f"{POOL}/attribute.aws_role/arn:aws:sts::123456789012:assumed-role/ci", **aws)

@@ -45,16 +45,22 @@ def by_account(
     asked = [request, *(request.but(name) for name in fills)]
     came = {account: ListedRecords(asked) for account in (scope.account_id, *others)}
     failure: Failure | None = None
+    lost: list[Gap] = []
     for row in with_coverage(records, request, fills=fills, loses=loses):
         match row:
             case Coverage():
                 yield coverage(_named(row, asked), came[scope.account_id].of(_named(row, asked)))
             case Gap():
                 failure = Failure(reason=row.reason, detail=row.detail, needs=row.needs)
-                yield row
+                lost.append(row)
             case _:
                 came[row.account_id if row.account_id in others else scope.account_id].add(row)
                 yield row
+    itself = instead(scope.account_id) if instead and failure and failure.reason == "denied" else None
+    if itself is None:
+        yield from lost
+    else:
+        yield from with_coverage(itself, request, fills=fills, loses=loses)
     for account in sorted(others):
         here = scope.within(account).request(table, call, kind=kind, needs=needs)
         alone = instead(account) if instead and failure and failure.reason == "denied" else None

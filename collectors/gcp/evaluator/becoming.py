@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from collectors.gcp.evaluator.permissions import ACT_AS, SERVICE_ACCOUNT, escalation_ways
+from collectors.gcp.evaluator.permissions import ACT_AS, escalation_ways
 from collectors.gcp.names import own
 from scanner.records import Link, record_id
 
@@ -33,24 +33,27 @@ class Becoming:
         self._estate = estate
 
     def links(self, held: Sequence[HeldRole]) -> Iterator[Link]:
-        """Yield the links of one principal, whose live bindings are ``held``; each target once."""
+        """Yield the links of one principal, whose live bindings are ``held``: each target once, by a sure way if there is one."""
         everything = frozenset(one for role in held for one in role.permissions)
+        ways = [
+            way
+            for way in escalation_ways()
+            if way.target is not None
+            and way.taken_by(everything) is not None
+            and (not way.act_as or ACT_AS in everything)
+        ]
         seen: set[str] = set()
-        for way in escalation_ways():
-            if way.target is None or way.taken_by(everything) is None:
-                continue
-            if way.act_as and ACT_AS not in everything:
-                continue
-            for role, permission in _anchors(way, held):
-                for target in self._targets(way, role, held):
-                    if (
-                        target.id in seen
-                        or target.id == role.grant.identity_id
-                        or not self._open(way, target)
-                    ):
+        for sure in (True, False):
+            for way in ways:
+                for role, permission in _anchors(way, held):
+                    if _is_sure(way, role, permission) is not sure:
                         continue
-                    seen.add(target.id)
-                    yield _link(role, way, permission, target)
+                    for target in self._targets(way, role, held):
+                        if target.id in seen or target.id == role.grant.identity_id:
+                            continue
+                        if self._open(way, target):
+                            seen.add(target.id)
+                            yield _link(role, way, permission, target, sure=sure)
 
     def _open(self, way: EscalationWay, target: Identity) -> bool:
         if target.enabled is False and target.kind == "gcp-service-account":
@@ -120,13 +123,16 @@ def _anchors(way: EscalationWay, held: Sequence[HeldRole]) -> Iterator[tuple[Hel
             yield role, permission
 
 
-def _link(role: HeldRole, way: EscalationWay, permission: str, target: Identity) -> Link:
+def _is_sure(way: EscalationWay, role: HeldRole, permission: str) -> bool:
+    """Return whether a binding takes a way without a condition, a limit that is not known, or anything else that is needed."""
+    used = {permission, ACT_AS} if way.act_as else {permission}
+    return not (way.unsure or role.grant.conditional or used & role.doubtful)
+
+
+def _link(role: HeldRole, way: EscalationWay, permission: str, target: Identity, *, sure: bool) -> Link:
     grant = role.grant
     digest = hashlib.sha256(f"{grant.identity_id} {target.id} {way.id}".encode()).hexdigest()[:24]
     with_it = f" with {ACT_AS}" if way.act_as else ""
-    doubtful = (
-        way.unsure or bool(grant.conditional) or (grant.confidence == "low" and way.target == SERVICE_ACCOUNT)
-    )
     return Link(
         id=record_id("gcp", "can-become", digest),
         **own(grant.account_id),
@@ -137,6 +143,6 @@ def _link(role: HeldRole, way: EscalationWay, permission: str, target: Identity)
         via=permission,
         why=f"{grant.role} allows {permission}{with_it} on {target.address or target.name}",
         fix=f"Remove {permission} from what {grant.role} gives here, or grant it on another service account.",
-        confidence="low" if doubtful else "high",
+        confidence="high" if sure else "low",
         expires_at=grant.expires_at,
     )

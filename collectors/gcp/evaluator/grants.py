@@ -14,7 +14,6 @@ import msgspec
 
 from collectors.gcp.evaluator.conditions import ConditionEffect, effect_of
 from collectors.gcp.evaluator.members import PolicyMember, member_of
-from collectors.gcp.evaluator.permissions import escalation_ways
 from collectors.gcp.evaluator.roles import (
     BASIC,
     RolePowers,
@@ -24,7 +23,7 @@ from collectors.gcp.evaluator.roles import (
     role_powers,
 )
 from collectors.gcp.names import CONTAINERS, breadth, last, member_id, own, service_account_id
-from scanner.records import POWERS, Grant, level_of
+from scanner.records import POWERS, Grant, Level, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,7 +42,6 @@ _NAMED = (
 )  # fmt: skip
 """Services that tell conditions the name and type of a resource.
 https://docs.cloud.google.com/iam/docs/conditions-resource-attributes"""
-_SENSITIVE = frozenset(one for way in escalation_ways() for either in way.needed for one in either)
 
 
 class HeldRole(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +51,8 @@ class HeldRole(msgspec.Struct, frozen=True, kw_only=True):
     member: PolicyMember
     permissions: frozenset[str]
     """What it allows, less what is certainly denied."""
+    doubtful: frozenset[str]
+    """Those that a deny policy or an access boundary may take, which is not known."""
     place: str
     """The `Account.id` whose policy it is; of a service account's policy the account's `Identity.id`."""
 
@@ -122,6 +122,9 @@ class BindingEvaluator:
         if not effect.nameless:
             permissions = frozenset(one for one in permissions if one.startswith(_NAMED))
         permissions, doubtful = self._less(permissions, member, chain, sets)
+        left_out = self._boundaries.leaves_out(sets, chain)
+        if left_out:
+            doubtful = permissions
         if self._estate.barred(policy.account_id, ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")):  # fmt: skip
             permissions -= {"iam.serviceAccountKeys.create"}
         given = None
@@ -134,12 +137,10 @@ class BindingEvaluator:
             # The rest lets its holder use what other permissions guard.
             powers = ["read"]
         level = level_of(powers)
-        left_out = self._boundaries.leaves_out(sets, chain)
         sure = (
             document is not None
             and effect.sure
-            and not doubtful
-            and not left_out
+            and not _matters(doubtful, level)
             and (bool(given) or level_is_sure(found))
         )
         instead = (
@@ -167,7 +168,11 @@ class BindingEvaluator:
             expires_at=effect.until,
         )
         return HeldRole(
-            grant=grant, member=member, permissions=permissions, place=self._place(policy, resource)
+            grant=grant,
+            member=member,
+            permissions=permissions,
+            doubtful=doubtful & permissions,
+            place=self._place(policy, resource),
         )
 
     def _place(self, policy: Policy, resource: str) -> str:
@@ -193,10 +198,10 @@ class BindingEvaluator:
 
     def _less(
         self, permissions: frozenset[str], member: PolicyMember, chain: tuple[str, ...], sets: frozenset[str]
-    ) -> tuple[frozenset[str], bool]:
-        """Return permissions less what is denied, and whether a deny policy may take more that matters."""
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Return permissions less what is denied, and which of them a deny policy may take as well."""
         rules = [rule for place in chain for rule in self._denies.get(place, ())] if self._denies else []
-        doubtful = False
+        doubtful: set[str] = set()
         for rule in rules:
             applies = rule.applies(member.text, self._account_sets(sets))
             if applies is False:
@@ -204,9 +209,9 @@ class BindingEvaluator:
             hit = frozenset(one for one in permissions if rule.denies(one))
             if applies:
                 permissions -= hit
-            elif hit & _SENSITIVE or any(one.endswith(".setIamPolicy") for one in hit):
-                doubtful = True
-        return permissions, doubtful
+            else:
+                doubtful |= hit
+        return permissions, frozenset(doubtful) & permissions
 
     @staticmethod
     def _account_sets(sets: frozenset[str]) -> list[str]:
@@ -217,6 +222,11 @@ class BindingEvaluator:
             if kind in {"project", "folder", "organization"}:
                 found.append(f"principalSet:{CONTAINERS}{kind}s/{number.rstrip(':')}/type/ServiceAccount")
         return found
+
+
+def _matters(doubtful: frozenset[str], level: Level) -> bool:
+    """Return whether permissions that may be denied are among those that give a level."""
+    return level_of(role_powers(doubtful).powers) == level if doubtful else False
 
 
 def _digest(*parts: str) -> str:
