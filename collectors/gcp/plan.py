@@ -64,18 +64,31 @@ def target_night(client: GoogleClient, target: Target, config: Config, run: Run)
     call = ORGANIZATION if kind == "organizations" else PROJECT
     needs = f"resourcemanager.{kind}.get"
 
-    def itself() -> Generator[Record, None, dict[str, Any]]:
+    def itself() -> Generator[Record, None, Account]:
         yield from ()
-        return client.one(scope.path(call))
+        found = client.one(scope.path(call))
+        return own_project(scope, found) if kind == "projects" else _organization(scope, found)
 
-    found = yield from preflight(itself(), scope.request("*", f"GET {call}", needs=needs))
-    if found is None:
+    account = yield from preflight(itself(), scope.request("*", f"GET {call}", needs=needs))
+    if account is None:
         return
     library = IamLibrary(config, run, client.sign_in)
     try:
-        yield from _Night(scope, library).records(found, call)
+        yield from _Night(scope, library).records(account, call)
     finally:
         library.close()
+
+
+def _organization(scope: GcpScope, found: dict[str, Any]) -> Account:
+    return Account(
+        id=scope.account_id,
+        **own(scope.account_id),
+        kind="gcp-organization",
+        native_id=scope.number,
+        name=str(found.get("displayName") or scope.number),
+        address=f"organizations/{scope.number}",
+        created_at=utc_time(found.get("createTime")),
+    )
 
 
 class _Night:
@@ -88,10 +101,10 @@ class _Night:
         self._limits: list[Policy] = []
         self._accounts_known = False
 
-    def records(self, found: dict[str, Any], call: str) -> Iterator[Record]:
+    def records(self, account: Account, call: str) -> Iterator[Record]:
         """Yield everything, the IAM policies last: what they come to rests on the rest."""
         scope, library = self._scope, self._library
-        yield from self._noted(self._places(found, call))
+        yield from self._noted(self._places(account, call))
         yield from self._noted(self._accounts())
         yield from self._noted(federation(scope))
         predefined = yield from roles.predefined_roles(scope, library)
@@ -115,23 +128,12 @@ class _Night:
             accounts_known=self._accounts_known,
         )
 
-    def _places(self, found: dict[str, Any], call: str) -> Iterator[Record]:
+    def _places(self, account: Account, call: str) -> Iterator[Record]:
         scope = self._scope
-        if scope.kind == "projects":
-            yield from own_project(scope, found, call)
-            return
-        account = Account(
-            id=scope.account_id,
-            **own(scope.account_id),
-            kind="gcp-organization",
-            native_id=scope.number,
-            name=str(found.get("displayName") or scope.number),
-            address=f"organizations/{scope.number}",
-            created_at=utc_time(found.get("createTime")),
-        )
-        request = scope.request("accounts", f"GET {call}", kind="gcp-organization")
+        request = scope.request("accounts", f"GET {call}", kind=account.kind)
         yield from with_coverage([account], request)
-        yield from hierarchy(scope)
+        if scope.kind == "organizations":
+            yield from hierarchy(scope)
 
     def _accounts(self) -> Iterator[Record]:
         scope = self._scope

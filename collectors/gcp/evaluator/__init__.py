@@ -25,6 +25,7 @@ __all__ = ["BINDING", "GcpEstate", "PolicyEvaluation", "evaluate"]
 _IMPERSONATES = frozenset(
     ("iam.serviceAccounts.getAccessToken", "iam.serviceAccounts.signBlob", "iam.serviceAccounts.signJwt", "iam.serviceAccounts.getOpenIdToken")
 )  # fmt: skip
+_IMPERSONATING_ROLES = frozenset(("roles/iam.workloadIdentityUser", "roles/iam.serviceAccountTokenCreator"))
 
 
 class PolicyEvaluation:
@@ -105,7 +106,12 @@ class PolicyEvaluation:
 
     def _signs_in(self, held: HeldRole) -> bool:
         """Whether a binding lets a federated principal sign in as the service account whose policy it is in."""
-        return held.grant.resource.startswith(ACCOUNTS) and bool(held.permissions & _IMPERSONATES)
+        if not held.grant.resource.startswith(ACCOUNTS):
+            return False
+        # A role that could not be read is known by its name.
+        return bool(held.permissions & _IMPERSONATES) or (
+            not held.permissions and held.grant.role in _IMPERSONATING_ROLES
+        )
 
     def _trusts(self, held: HeldRole) -> Iterator[Trust]:
         if self._signs_in(held):

@@ -131,7 +131,7 @@ def _is_sure(way: EscalationWay, role: HeldRole, permission: str) -> bool:
 
 def _link(role: HeldRole, way: EscalationWay, permission: str, target: Identity, *, sure: bool) -> Link:
     grant = role.grant
-    digest = hashlib.sha256(f"{grant.identity_id} {target.id} {way.id}".encode()).hexdigest()[:24]
+    digest = hashlib.sha256(f"{grant.identity_id} {target.id}".encode()).hexdigest()[:24]
     with_it = f" with {ACT_AS}" if way.act_as else ""
     return Link(
         id=record_id("gcp", "can-become", digest),

@@ -50,14 +50,18 @@ def hierarchy(scope: GcpScope) -> Iterator[Record]:
             )
 
     def projects() -> Iterator[Record]:
+        failure: SourceError | None = None
         try:
-            rows = [(asset["resource"]["data"], _above(asset)) for asset in scope.asset_rows(PROJECT)]
-        except SourceError:
+            for asset in scope.asset_rows(PROJECT):
+                data = asset["resource"]["data"]
+                yield _project(scope, data, _above(asset) or _parent(data))
+        except SourceError as exc:
+            failure = exc
+        if failure is not None:
             for row in _searched(scope):
-                yield _project(scope, row, str(row.get("parent") or ""))
-            raise
-        for data, above in rows:
-            yield _project(scope, data, above or _parent(data))
+                if str(row["projectId"]) not in scope.held.names.values():
+                    yield _project(scope, row, str(row.get("parent") or ""))
+            raise failure
 
     call = f"GET {scope.documented(ASSETS)}"
     loses = (*_LOSES, "controls/gcp-organization-policy")
@@ -68,10 +72,9 @@ def hierarchy(scope: GcpScope) -> Iterator[Record]:
         yield from with_coverage(folders(), request, loses=_LOSES[:1])
 
 
-def own_project(scope: GcpScope, data: dict[str, Any], call: str) -> Iterator[Record]:
-    """Yield the project of a target that is one project."""
-    request = scope.request("accounts", f"GET {call}", kind="gcp-project")
-    yield from with_coverage([_project(scope, data, "")], request)
+def own_project(scope: GcpScope, data: dict[str, Any]) -> Account:
+    """Return the project of a target that is one project."""
+    return _project(scope, data, "")
 
 
 def _searched(scope: GcpScope) -> list[dict[str, Any]]:

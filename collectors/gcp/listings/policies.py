@@ -97,6 +97,7 @@ def iam_policies(
         needs=NEEDS,
         fills=FILLS,
         instead=lambda account: _of_project(scope, library, account, evaluated),
+        partly=True,
     )
 
 
@@ -109,12 +110,18 @@ def _searched(scope: GcpScope) -> Iterator[Policy]:
     bindings: dict[str, list[dict[str, Any]]] = {}
     found: dict[str, tuple[str, str]] = {}
     for row in rows:
-        resource = str(row["resource"])
+        resource = _by_id(scope, str(row["resource"]))
         # A search may return a resource more than once, each time with some of its bindings.
         bindings.setdefault(resource, []).extend((row.get("policy") or {}).get("bindings") or [])
         found[resource] = str(row.get("assetType") or ""), _account(scope, row, resource)
     for resource, (asset_type, account) in found.items():
         yield _policy(scope, resource, asset_type, account, bindings[resource])
+
+
+def _by_id(scope: GcpScope, resource: str) -> str:
+    """Return the name of a project with its ID: lists name it by its number, some searches by its ID."""
+    number = resource.removeprefix(f"{CONTAINERS}projects/")
+    return f"{CONTAINERS}projects/{scope.held.names[number]}" if number in scope.held.names else resource
 
 
 def _account(scope: GcpScope, row: dict[str, Any], resource: str) -> str:
@@ -175,7 +182,7 @@ def _of_project(
         return None
 
     def read() -> Iterator[Policy]:
-        resource = f"{CONTAINERS}projects/{scope.held.projects[project]}"
+        resource = f"{CONTAINERS}projects/{project}"
         asked = scope.client.post(
             scope.path(PROJECT_POLICY, project=project), {"options": {"requestedPolicyVersion": 3}}
         )
