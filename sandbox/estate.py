@@ -41,14 +41,15 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     login: str
     """How its pipeline signs in: ``oidc``, ``static`` or ``none``."""
     account: str = PROD
+    """An AWS account, or a Google Cloud project."""
     role: str | None = None
-    """The IAM role that its pipeline asks for."""
+    """The IAM role that its pipeline asks for; on Google Cloud, the service account."""
     user: str | None = None
-    """The IAM user whose static keys it holds."""
+    """The IAM user, or service account, whose static keys it holds."""
     environment: str | None = None
     archived: bool = False
     workload: str | None = None
-    """The workload that it deploys, as ``lambda:NAME`` or ``ecs:CLUSTER/NAME``."""
+    """The workload that it deploys, as ``lambda:NAME``, ``ecs:CLUSTER/NAME`` or ``run:NAME``."""
     note: str = ""
 
 
@@ -126,6 +127,36 @@ REPOSITORIES = (
     Repository(
         name="shared-actions", id=5010, login="none", note="Reusable workflows and a composite action."
     ),
+    Repository(
+        name="basket",
+        id=5018,
+        login="oidc",
+        account="lantern-shop",
+        role="deploy-basket",
+        environment="production",
+        workload="run:basket",
+        note="Pinned exactly; its account may deploy anything as anyone, and the service reads one secret.",
+    ),
+    Repository(
+        name="rates",
+        id=5019,
+        login="oidc",
+        account="lantern-shop",
+        role="deploy-rates",
+        environment="production",
+        workload="run:rates",
+        note="Look-alike: its account may deploy this service as this account alone.",
+    ),
+    Repository(
+        name="exports",
+        id=5020,
+        login="static",
+        account="lantern-data",
+        user="nightly-export",
+        environment="production",
+        workload="run:exports",
+        note="A service account's key in a repository secret; the service runs as the default account, which is Editor.",
+    ),
 )
 
 GONE_REPOSITORY = "old-billing"
@@ -139,7 +170,7 @@ PROJECTS = (
         role="deploy-risk",
         environment="production",
         workload="ecs:core/risk-engine",
-        note="Look-alike: GitLab id_tokens, exact project and branch.",
+        note="Look-alike: GitLab id_tokens, exact project and branch; it publishes to Google Cloud in the same way.",
     ),
     Repository(
         name="fraud-model",

@@ -151,11 +151,13 @@ def test_the_repositories_are_those_of_the_company() -> None:
         assert repository is not None
         assert (repository.id, repository.archived) == (one.id, one.archived)
         text = "\n".join(repository.files.values())
+        google = not one.account.isdigit()
         if one.login == "oidc" and one.role is not None:
-            assert f"arn:aws:iam::{one.account}:role/{one.role}" in text
+            account = f"{one.role}@{one.account}.iam.gserviceaccount.com"
+            assert (account if google else f"arn:aws:iam::{one.account}:role/{one.role}") in text
             assert "id-token: write" in text or "write-all" in text
         if one.login == "static":
-            assert "aws-secret-access-key: ${{ secrets." in text
+            assert f"{'credentials_json' if google else 'aws-secret-access-key'}: ${{{{ secrets." in text
         if one.environment is not None:
             assert f"environment: {one.environment}" in text
             assert one.environment in {environment.name for environment in repository.environments}

@@ -253,7 +253,7 @@ def test_without_enterprise_cloud_there_is_no_audit_log() -> None:
 def test_pages_follow_link_headers_to_the_end(cloud: GitHubSandbox) -> None:
     answer = get(cloud, f"/orgs/{ORG}/repos?per_page=3")
     names = [one["name"] for one in answer.json()]
-    assert answer.links["last"]["url"].endswith("page=6")
+    assert answer.links["last"]["url"].endswith("page=7")
     while "next" in answer.links:
         # Addresses by id, as on github.com.
         assert f"/organizations/{cloud.organization.id}/repos" in answer.links["next"]["url"]
@@ -602,7 +602,7 @@ def test_a_missing_permission_gives_data_and_errors_together(cloud: GitHubSandbo
     held = dict.fromkeys(("metadata", "contents", "actions", "deployments"), "read")
     answer = query(cloud, STRUCTURE, cloud.installation_token(held))
     nodes = answer["data"]["organization"]["repositories"]["nodes"]
-    assert nodes == [None] * 17
+    assert nodes == [None] * 20
     assert {error["type"] for error in answer["errors"]} == {"FORBIDDEN"}
     assert answer["errors"][0]["path"][:5] == ["organization", "repositories", "nodes", 0, "deployKeys"]
     without = STRUCTURE.replace("deployKeys(first: 20) { nodes { title readOnly createdAt } }", "").replace(
@@ -620,7 +620,7 @@ def test_graphql_faults() -> None:
         sandbox.fail("POST /graphql", "FORBIDDEN", times=1)
         answer = query(sandbox, STRUCTURE)
         nodes = answer["data"]["organization"]["repositories"]["nodes"]
-        assert [node is None for node in nodes] == [True] + [False] * 16
+        assert [node is None for node in nodes] == [True] + [False] * 19
         assert answer["errors"][0]["path"] == ["organization", "repositories", "nodes", 0]
         sandbox.limiter.exhaust(sandbox.token, "graphql")
         assert query(sandbox, "{viewer{login}}")["errors"][0]["type"] == "RATE_LIMITED"

@@ -77,10 +77,10 @@ def _people(out: GoogleOrganization, at: Projects) -> None:
 
 
 def _shop(out: GoogleOrganization, at: Projects) -> None:
-    """Cloud Run service storefront: its account reads one secret; its pipeline may deploy anything as anyone."""
-    run = out.account(at.shop, "run-storefront", shown="storefront at run time")
+    """Cloud Run service basket: its account reads one secret; its pipeline may deploy anything as anyone."""
+    run = out.account(at.shop, "run-basket", shown="basket at run time")
     out.signed_in(run, 1)
-    deploy = out.account(at.shop, "deploy-storefront", shown="pipeline of storefront")
+    deploy = out.account(at.shop, "deploy-basket", shown="pipeline of basket")
     out.signed_in(deploy, 2)
     out.grant(at.shop, "roles/run.admin", f"serviceAccount:{deploy}")
     out.grant(at.shop, "roles/iam.serviceAccountUser", f"serviceAccount:{deploy}")
@@ -178,8 +178,9 @@ def _build(out: GoogleOrganization, at: Projects, night: int) -> None:
         condition=f"assertion.repository_owner_id == '{GITHUB_ORG_ID}' && assertion.environment == 'production'",
         **github,
     )
-    member = f"principalSet://iam.googleapis.com/{exact}/attribute.repository_id/5018"
-    out.grant(at.shop.email("deploy-storefront"), "roles/iam.workloadIdentityUser", member)
+    for name, repository in (("deploy-basket", 5018), ("deploy-rates", 5019)):
+        member = f"principalSet://iam.googleapis.com/{exact}/attribute.repository_id/{repository}"
+        out.grant(at.shop.email(name), "roles/iam.workloadIdentityUser", member)
     # Anybody's repository on GitHub: no condition, and every identity of the pool.
     weak = out.pool(at.build, "preview", shown="previews")
     out.provider(at.build, weak, "any-github", mapping=mapping, **github)

@@ -74,7 +74,7 @@ def workloads(out: GoogleOrganization, at: Projects) -> None:
 def _cloud_run(out: GoogleOrganization, at: Projects) -> None:
     """Three services and a job: Cloud Asset Inventory shows some in the older shape and some in the newer one."""
     home = at.shop
-    name = f"projects/{home.id}/locations/{REGION}/services/storefront"
+    name = f"projects/{home.id}/locations/{REGION}/services/basket"
     out.asset(
         home,
         SERVICE,
@@ -83,7 +83,7 @@ def _cloud_run(out: GoogleOrganization, at: Projects) -> None:
             "apiVersion": "serving.knative.dev/v1",
             "kind": "Service",
             "metadata": {
-                "name": "storefront",
+                "name": "basket",
                 "namespace": home.number,
                 "uid": "e6f0a9d3-6f4b-4c6d-8a5b-8d9c0e1f2a34",
                 "generation": 41,
@@ -92,19 +92,19 @@ def _cloud_run(out: GoogleOrganization, at: Projects) -> None:
                 "annotations": {
                     "run.googleapis.com/ingress": "all",
                     "serving.knative.dev/creator": f"ben.lindqvist@{out.domain}",
-                    "serving.knative.dev/lastModifier": home.email("deploy-storefront"),
+                    "serving.knative.dev/lastModifier": home.email("deploy-basket"),
                 },
             },
             "spec": {
                 "template": {
-                    "metadata": {"name": "storefront-00041-xyz"},
+                    "metadata": {"name": "basket-00041-xyz"},
                     "spec": {
                         "containerConcurrency": 80,
                         "timeoutSeconds": 300,
-                        "serviceAccountName": home.email("run-storefront"),
+                        "serviceAccountName": home.email("run-basket"),
                         "containers": [
                             {
-                                "image": f"{REGION}-docker.pkg.dev/lantern-build/apps/storefront@sha256:{hexadecimal('storefront', 64)}",
+                                "image": f"{REGION}-docker.pkg.dev/lantern-build/apps/basket@sha256:{hexadecimal('basket', 64)}",
                                 "env": [
                                     {"name": "LOG_LEVEL", "value": "info"},
                                     {
@@ -120,10 +120,10 @@ def _cloud_run(out: GoogleOrganization, at: Projects) -> None:
             },
             "status": {
                 "observedGeneration": 41,
-                "latestReadyRevisionName": "storefront-00041-xyz",
-                "latestCreatedRevisionName": "storefront-00041-xyz",
-                "url": "https://storefront-abcdefghij-ew.a.run.app",
-                "traffic": [{"percent": 100, "revisionName": "storefront-00041-xyz", "latestRevision": True}],
+                "latestReadyRevisionName": "basket-00041-xyz",
+                "latestCreatedRevisionName": "basket-00041-xyz",
+                "url": "https://basket-abcdefghij-ew.a.run.app",
+                "traffic": [{"percent": 100, "revisionName": "basket-00041-xyz", "latestRevision": True}],
             },
         },
     )
@@ -442,7 +442,7 @@ def stores(out: GoogleOrganization, at: Projects) -> None:
         "secretmanager.googleapis.com/Secret",
         f"projects/{at.shop.number}/secrets/psp-key",
         "roles/secretmanager.secretAccessor",
-        f"serviceAccount:{at.shop.email('run-storefront')}",
+        f"serviceAccount:{at.shop.email('run-basket')}",
     )
     for name, more in (
         ("support agent", {"serviceAccountEmail": at.lab.email("support-agent")}),

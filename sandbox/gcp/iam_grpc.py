@@ -8,15 +8,16 @@ https://docs.cloud.google.com/iam/docs/reference/rpc/google.iam.admin.v1
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import grpc
+import grpc  # type: ignore[import-untyped]  # the library has no types
 from google.cloud.iam_admin_v1 import types
-from google.iam.v1 import iam_policy_pb2, policy_pb2
-from google.protobuf import any_pb2, duration_pb2
-from google.protobuf.json_format import MessageToJson, Parse, ParseError
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+from google.iam.v1 import iam_policy_pb2, policy_pb2  # type: ignore[import-untyped]  # the library has no types
+from google.protobuf import any_pb2, duration_pb2  # type: ignore[import-untyped]  # the library has no types
+from google.protobuf.json_format import MessageToJson, Parse, ParseError  # type: ignore[import-untyped]  # the library has no types
+from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]  # the library has no types
 
 from sandbox.gcp.routes import GRPC
 from sandbox.kit.http import CLOSED
@@ -108,10 +109,10 @@ def _sent(reply: Reply, answered: Any, context: grpc.ServicerContext) -> bytes:
         if reply.length > _TOO_LARGE:
             return b"\0" * _TOO_LARGE
         for part in reply.stream:
-            if isinstance(part, float) and not context.is_active():
+            if not context.is_active():
                 break
             if isinstance(part, float):
-                _pause(part, context)
+                time.sleep(part)
         context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "too slow")
     if reply.headers.get("Content-Encoding") == "gzip":
         return b"\0" * _TOO_LARGE
@@ -124,12 +125,6 @@ def _sent(reply: Reply, answered: Any, context: grpc.ServicerContext) -> bytes:
         return _GARBAGE
     data: bytes = message.SerializeToString()
     return data
-
-
-def _pause(seconds: float, context: grpc.ServicerContext) -> None:
-    import threading
-
-    threading.Event().wait(seconds if context.is_active() else 0)
 
 
 def _refuse(reply: Reply, context: grpc.ServicerContext) -> None:

@@ -556,7 +556,15 @@ def _shared_actions() -> GitHubRepository:
     )
 
 
-def _small(number: int, name: str, *, gated: bool = False, immutable: bool = False) -> GitHubRepository:
+def _small(
+    number: int,
+    name: str,
+    *,
+    gated: bool = False,
+    immutable: bool = False,
+    actions: str = "aws-actions/*",
+    secrets: tuple[GitHubSecret, ...] = (),
+) -> GitHubRepository:
     """Return one of the small services, without problems: a protected branch and scoped settings."""
     gate = Environment(
         id=number * 10,
@@ -578,8 +586,9 @@ def _small(number: int, name: str, *, gated: bool = False, immutable: bool = Fal
             "README.md": f"# {name}\n",
             ".github/CODEOWNERS": "* @lanternpay/platform\n",
         },
+        secrets=secrets,
         environments=(gate,) if gated else (),
-        actions=Actions(patterns=("aws-actions/*",)),
+        actions=Actions(patterns=(actions,)),
         subject=Subject(immutable=immutable),
         protections=(Protection(id=number * 10, code_owners=True),),
     )
@@ -606,4 +615,13 @@ def repositories(night: int) -> tuple[GitHubRepository, ...]:
         _small(5015, "feature-flags"),
         _small(5016, "legacy-portal"),
         _small(5017, "partner-portal"),
+        _small(5018, "basket", gated=True, actions="google-github-actions/*"),
+        _small(5019, "rates", gated=True, actions="google-github-actions/*"),
+        _small(
+            5020,
+            "exports",
+            gated=True,
+            actions="google-github-actions/*",
+            secrets=(secret("GCP_SA_KEY", 460),),
+        ),
     )
