@@ -71,7 +71,7 @@ def _people(out: GoogleOrganization, at: Projects) -> None:
         at.shop,
         "roles/owner",
         f"user:ben.lindqvist@{out.domain}",
-        condition=("until the migration was done", f'request.time < timestamp("{ago(30)}")'),
+        condition=("until the migration was done", f"request.time < timestamp('{ago(30)}')"),
     )
     out.grant(at.lab, "roles/viewer", f"deleted:user:lena.left@{out.domain}?uid=123456789012345678901")
 

@@ -118,7 +118,7 @@ def _sent(reply: Reply, answered: Any, context: grpc.ServicerContext) -> bytes:
         return b"\0" * _TOO_LARGE
     try:
         body = json.loads(reply.body)
-        if not isinstance(body, dict) or not body:
+        if not isinstance(body, dict):
             return _GARBAGE
         message = Parse(reply.body, answered(), ignore_unknown_fields=True)
     except (ValueError, ParseError, RecursionError):

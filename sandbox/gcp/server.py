@@ -76,8 +76,8 @@ class GcpSandbox(HttpSandbox):
         if authority is None:
             authority = self._stack.enter_context(CertificateAuthority())
         super().__init__("ESF", latency=latency, authority=authority)
-        # There is no link to point anywhere, only a token of the same list.
-        self.unfit = self.unfit | {"foreign-next"}
+        # There is no link to point anywhere, only a token of the same list; and an empty list is an empty object.
+        self.unfit = self.unfit | {"foreign-next", "empty-object"}
         self.company = build(1)
         self.inventory = inventory
         self.page = page
