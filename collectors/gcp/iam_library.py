@@ -7,6 +7,8 @@ https://docs.cloud.google.com/python/docs/reference/iam/latest/google.cloud.iam_
 from __future__ import annotations
 
 import json
+import os
+import re
 import threading
 from functools import partial
 from pathlib import Path
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _STATUS = {4: 504, 14: 503}
 """gRPC codes without an HTTP status of their own: deadline exceeded, unavailable."""
+_UNUSABLE = re.compile(r"deserializing response|message larger than max", re.IGNORECASE)
+"""What the library says of an answer that it cannot take apart, or that is too large."""
 
 
 class IamLibrary:
@@ -141,6 +145,8 @@ class IamLibrary:
                 return call(self._connected())
             except GoogleAPICallError as exc:
                 code = exc.grpc_status_code.value[0] if exc.grpc_status_code is not None else 0
+                if _UNUSABLE.search(str(exc.message)):
+                    raise SourceError("malformed", f"gRPC {code}: {exc.message}") from None
                 status = _STATUS.get(code) or int(exc.code or 500)
                 if status >= 500 and left > 0:
                     left -= 1
@@ -158,6 +164,8 @@ class IamLibrary:
             return self._client
 
     def _connect(self) -> IAMClient:
+        # Otherwise the library's core prints each failed connection, which becomes a Gap.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         with IMPORTING:
             import grpc  # type: ignore[import-untyped]  # untyped
             from google.cloud.iam_admin_v1 import IAMClient

@@ -58,7 +58,6 @@ def target_night(client: GoogleClient, target: Target, config: Config, run: Run)
         account_use=LastSignIns(),
         key_use=LastSignIns(),
         emails={},
-        owners={},
         names={"organization" if kind == "organizations" else "project": number},
     )
     call = ORGANIZATION if kind == "organizations" else PROJECT

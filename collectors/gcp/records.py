@@ -42,8 +42,9 @@ def stored_policy(
     )
 
 
-def role_policy(row: dict[str, Any], account: str, kind: str) -> Policy:
-    """Return a role as the record of it."""
+def role_policy(row: Mapping[str, Any], account: str, kind: str) -> Policy:
+    """Return a role as the record of it. A predefined role is kept once for each target that grants it."""
+    name = str(row["name"])
     document = {
         "includedPermissions": sorted(str(one) for one in row.get("includedPermissions") or []),
         **{key: row[key] for key in ("stage", "title") if row.get(key)},
@@ -51,10 +52,11 @@ def role_policy(row: dict[str, Any], account: str, kind: str) -> Policy:
     return stored_policy(
         kind,
         account,
-        str(row["name"]),
+        f"{account}/{name}" if kind == "gcp-predefined-role" else name,
         document=document,
         to=[account],
-        name=str(row.get("title") or row["name"]),
+        name=str(row.get("title") or name),
+        address=name,
     )
 
 
@@ -91,16 +93,16 @@ def workload(
     )
 
 
-def runs_as(account: str, resource: str, target: str, why: str) -> Link:
-    """Return that a resource runs as a service account. ``target`` is its id or its email address."""
+def runs_as(account: str, resource: str, email: str, why: str) -> Link:
+    """Return that a resource runs as a service account."""
     source = resource_id(resource)
-    digest = hashlib.sha256(f"{source} {target}".encode()).hexdigest()[:24]
+    digest = hashlib.sha256(f"{source} {email}".encode()).hexdigest()[:24]
     return Link(
         id=record_id("gcp", "runs-as", digest),
         **own(account),
         source_id=source,
         relation="runs_as",
-        target_id=target,
+        target_id=email,
         evidence="service account",
         why=why,
     )

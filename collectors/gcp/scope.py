@@ -38,8 +38,6 @@ class GcpScope(SourceScope, frozen=True, kw_only=True):
     key_use: LastSignIns
     emails: dict[str, str]
     """Unique IDs of the service accounts, by email address, once they were read."""
-    owners: dict[str, str]
-    """`Account.id` of the service accounts, by email address."""
 
     @property
     def asks_each_project(self) -> bool:

@@ -34,13 +34,13 @@ def by_account(
     fills: Sequence[str] = (),
     loses: Sequence[str] = (),
     instead: Instead | None = None,
-    partly: bool = False,
+    partly: str | None = None,
 ) -> Iterator[Record]:
     """Yield the records of a query with a Coverage for each of ``accounts`` and for the tenant, or a Gap for each.
 
     What came before the query failed is kept. Records of an account that is not known are the tenant's. Where the query is
-    denied, ``instead`` is asked for each account that it knows; the listing keeps its identity. ``partly`` says that it reads
-    less than the query: the Gap then stands.
+    denied, ``instead`` is asked for each account that it knows; the listing keeps its identity. ``partly`` is the
+    call of one that reads less than the query: it is a listing of its own then, and the Gap of the query stands.
     """
     others = {*accounts} - {scope.account_id}
     request = scope.request(table, call, kind=kind, needs=needs)
@@ -60,14 +60,16 @@ def by_account(
                 yield row
     itself = instead(scope.account_id) if instead and failure and failure.reason == "denied" else None
     if itself is not None:
-        yield from _kept(with_coverage(itself, request, fills=fills, loses=loses), partly=partly)
+        asked_instead = scope.request(table, partly or call, kind=kind, needs=needs)
+        yield from with_coverage(itself, asked_instead, fills=fills, loses=loses)
     if itself is None or partly:
         yield from lost
     for account in sorted(others):
         here = scope.within(account).request(table, call, kind=kind, needs=needs)
         alone = instead(account) if instead and failure and failure.reason == "denied" else None
         if alone is not None:
-            yield from _kept(with_coverage(alone, here, fills=fills, loses=loses), partly=partly)
+            asked_instead = scope.within(account).request(table, partly or call, kind=kind, needs=needs)
+            yield from with_coverage(alone, asked_instead, fills=fills, loses=loses)
             if not partly:
                 continue
         for one in (here, *(here.but(name) for name in fills)):
@@ -75,13 +77,6 @@ def by_account(
         if failure is not None:
             for name in loses:
                 yield gap(here.but(name), failure)
-
-
-def _kept(rows: Iterable[Record], *, partly: bool) -> Iterator[Record]:
-    """Yield what a substitute read; of one that reads less, not what says that it was complete or failed."""
-    for row in rows:
-        if not (partly and isinstance(row, Coverage | Gap)):
-            yield row
 
 
 def _named(row: Coverage, asked: list[ListingRequest]) -> ListingRequest:

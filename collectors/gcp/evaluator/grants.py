@@ -82,7 +82,7 @@ class BindingEvaluator:
     ) -> None:
         """``unused`` are roles that nobody uses, by account, role and principal, with the roles that would be enough."""
         self._estate = estate
-        self._documents = {policy.native_id: policy.document or "{}" for policy in roles}
+        self._documents = {policy.address or policy.native_id: policy.document or "{}" for policy in roles}
         self._denies: dict[str, list[DenyRule]] = {}
         for rule in denies:
             self._denies.setdefault(rule.place, []).append(rule)
@@ -140,7 +140,7 @@ class BindingEvaluator:
         sure = (
             document is not None
             and effect.sure
-            and not _matters(doubtful, level)
+            and not _matters(permissions, doubtful, level)
             and (bool(given) or level_is_sure(found))
         )
         instead = (
@@ -224,9 +224,9 @@ class BindingEvaluator:
         return found
 
 
-def _matters(doubtful: frozenset[str], level: Level) -> bool:
-    """Return whether permissions that may be denied are among those that give a level."""
-    return level_of(role_powers(doubtful).powers) == level if doubtful else False
+def _matters(permissions: frozenset[str], doubtful: frozenset[str], level: Level) -> bool:
+    """Return whether a level would be another one without the permissions that may be denied."""
+    return bool(doubtful) and level_of(role_powers(permissions - doubtful).powers) != level
 
 
 def _digest(*parts: str) -> str:

@@ -25,6 +25,17 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
     "run.googleapis.com": ("run.",),
 }
 """The prefixes of a service's permissions, where they are not its name."""
+_COLLECTIONS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("run.googleapis.com", "services"): (
+        "run.services.",
+        "run.routes.",
+        "run.revisions.",
+        "run.configurations.",
+    ),
+    ("run.googleapis.com", "jobs"): ("run.jobs.", "run.executions.", "run.tasks."),
+    ("secretmanager.googleapis.com", "secrets"): ("secretmanager.secrets.", "secretmanager.versions."),
+}
+"""The prefixes of the permissions that one kind of resource of a service has."""
 
 
 class RolePowers(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +66,7 @@ def at_resource(permissions: frozenset[str], resource: str) -> frozenset[str]:
     if resource.startswith(CONTAINERS):
         return permissions
     service = resource.removeprefix("//").partition("/")[0]
-    prefixes = (
+    prefixes = _COLLECTIONS.get((service, resource.split("/")[-2])) or (
         *_PREFIXES.get(service, (f"{service.removesuffix('.googleapis.com')}.",)),
         f"{service}/",
     )
@@ -80,7 +91,7 @@ def role_powers(permissions: frozenset[str]) -> RolePowers:
             if not way.unsure:
                 sure.add(way.power)
     powers = tuple(power for power in POWERS if power in found)
-    top = list(dict.fromkeys(one for power in powers[:2] for one in sorted(found[power])))
+    top = list(dict.fromkeys(one for power in powers[:2] for one in found[power]))
     return RolePowers(powers=powers, sure=frozenset(sure), permissions=tuple(top[:10]), ways=ways)
 
 
@@ -93,4 +104,4 @@ def strongest(several: Iterable[RolePowers]) -> tuple[Power, ...]:
 def level_is_sure(powers: RolePowers) -> bool:
     """Return whether the level of some powers rests on one that needs nothing else."""
     level = level_of(powers.powers)
-    return any(level_of([power]) == level for power in powers.sure)
+    return not powers.powers or any(level_of([power]) == level for power in powers.sure)

@@ -5,7 +5,7 @@ https://docs.cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccount
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from collectors.gcp.names import default_of, last, own, part, service_account_id
@@ -52,7 +52,6 @@ def _account(scope: GcpScope, data: dict[str, Any], account: str) -> Identity:
     seen = [use.times[key] for key in (number, email) if key in use.times]
     days = next((use.days[key] for key in (number, email) if key in use.days), None)
     scope.emails[email] = number
-    scope.owners[email] = account
     return Identity(
         id=service_account_id(number),
         **own(account),
@@ -113,8 +112,8 @@ def _keys_of(scope: GcpScope, library: IamLibrary, account: str) -> Iterable[Rec
         return None
     return (
         record
-        for email in sorted(email for email, owner in scope.owners.items() if owner == account)
-        for row in library.keys(f"projects/{project}/serviceAccounts/{email}")
+        for account_row in library.accounts(project)
+        for row in library.keys(str(account_row["name"]))
         for record in _key(scope, row, account)
     )
 
@@ -129,6 +128,7 @@ def _key(scope: GcpScope, data: dict[str, Any], account: str) -> Iterator[Record
     name = str(data["name"])
     key, email = last(name), str(part(name, "serviceAccounts"))
     number = scope.emails.get(email, email)
+    made, seen = utc_time(data.get("validAfterTime")), scope.key_use.times.get(key)
     until = utc_time(data.get("validBeforeTime"))
     never = until is not None and until >= _FOREVER
     uploaded = data.get("keyOrigin") == "USER_PROVIDED"
@@ -142,9 +142,17 @@ def _key(scope: GcpScope, data: dict[str, Any], account: str) -> Iterator[Record
         name=f"{'uploaded ' if uploaded else ''}key {key[:8]} of {email}",
         lifetime="static" if never or until is None else "expiring",
         enabled=not data.get("disabled"),
-        created_at=utc_time(data.get("validAfterTime")),
-        last_used_at=scope.key_use.times.get(key),
+        created_at=made,
+        last_used_at=seen,
+        never_used=True if seen is None and _within_period(scope, name, made) else None,
         expires_at=None if never else until,
         never_expires=never if until is not None else None,
         scopes=[f"origin:{'uploaded' if uploaded else 'google'}", *([f"disabled:{reason.lower()}"] if reason and reason != "UNSPECIFIED" else [])],
     )  # fmt: skip
+
+
+def _within_period(scope: GcpScope, name: str, made: datetime | None) -> bool:
+    """Return whether the observation period of a project covers the whole life of a key: then no row means never."""
+    project = part(name, "projects") or ""
+    days = scope.key_use.period.get(scope.held.names.get(project, project))
+    return made is not None and days is not None and made > scope.run.as_of - timedelta(days=days)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.gcp.calls import WORKFLOWS
-from collectors.gcp.names import last, own, project_id, service_account_id
+from collectors.gcp.names import last, own, project_id
 from collectors.gcp.per_project import each_project
 from collectors.gcp.records import runs_as, setting, workload
 from scanner.collect.scope import utc_time
@@ -52,11 +52,6 @@ def delivery(scope: GcpScope) -> Iterator[Record]:
     )  # fmt: skip
 
 
-def _known(scope: GcpScope, email: str) -> str:
-    number = scope.emails.get(email)
-    return service_account_id(number) if number else email
-
-
 def _trigger(scope: GcpScope, name: str, data: dict[str, Any], account: str) -> Iterator[Record]:
     """Yield a trigger. One that names no account builds as the project's default build account, which no list shows."""
     source = data.get("github") or {}
@@ -79,7 +74,7 @@ def _trigger(scope: GcpScope, name: str, data: dict[str, Any], account: str) -> 
     )  # fmt: skip
     email = last(str(data.get("serviceAccount") or ""))
     if email:
-        yield runs_as(account, name, _known(scope, email), "the trigger's service account")
+        yield runs_as(account, name, email, "the trigger's service account")
     required = bool((data.get("approvalConfig") or {}).get("approvalRequired"))
     yield setting(
         account, name, "cloud-build-approval", good=required, stage="build", approvals=1 if required else 0,
@@ -94,12 +89,12 @@ def _target(scope: GcpScope, name: str, data: dict[str, Any], account: str) -> I
     )  # fmt: skip
     emails = {str(one.get("serviceAccount") or "") for one in data.get("executionConfigs") or []} - {""}
     for email in sorted(emails):
-        yield runs_as(account, name, _known(scope, last(email)), "renders or deploys as this account")
+        yield runs_as(account, name, last(email), "renders or deploys as this account")
     if not emails and (number := scope.held.projects.get(account.removeprefix("gcp:project:"))):
         yield runs_as(
             account,
             name,
-            _known(scope, f"{number}-compute@developer.gserviceaccount.com"),
+            f"{number}-compute@developer.gserviceaccount.com",
             "the default service account",
         )
     required = bool(data.get("requireApproval"))
@@ -163,7 +158,7 @@ def workflows(scope: GcpScope) -> Iterator[Record]:
         email = last(str(item.get("serviceAccount") or ""))
         if not email:
             email = f"{scope.held.projects[project]}-compute@developer.gserviceaccount.com"
-        yield runs_as(account, name, _known(scope, email), "its service account")
+        yield runs_as(account, name, email, "its service account")
 
     yield from each_project(
         scope, WORKFLOWS, read, table="identities", kind="gcp-workflow", needs="workflows.workflows.list",

@@ -97,7 +97,7 @@ def iam_policies(
         needs=NEEDS,
         fills=FILLS,
         instead=lambda account: _of_project(scope, library, account, evaluated),
-        partly=True,
+        partly=f"POST {PROJECT_POLICY}",
     )
 
 
@@ -194,10 +194,10 @@ def _of_project(
             account,
             body.get("bindings") or [],
         )
-        for email in sorted(email for email, owner in scope.owners.items() if owner == account):
-            policy = library.policy(f"projects/{project}/serviceAccounts/{email}")
+        for row in library.accounts(project):
+            policy = library.policy(str(row["name"]))
             if policy.get("bindings"):
-                name = f"//iam.googleapis.com/projects/{project}/serviceAccounts/{scope.emails[email]}"
+                name = f"//iam.googleapis.com/projects/{project}/serviceAccounts/{row['uniqueId']}"
                 yield _policy(scope, name, "iam.googleapis.com/ServiceAccount", account, policy["bindings"])
 
     found: Iterable[Record] = evaluated(read())

@@ -85,14 +85,9 @@ def _as(
     if named in {"", "default"}:
         fallback = default or default_compute(scope, account)
         if fallback:
-            yield runs_as(account, resource, _account(scope, fallback), "the default service account")
+            yield runs_as(account, resource, fallback, "the default service account")
         return
-    yield runs_as(account, resource, _account(scope, last(named)), "its service account")
-
-
-def _account(scope: GcpScope, email: str) -> str:
-    number = scope.emails.get(email)
-    return record_id("gcp", "service-account", number) if number else email
+    yield runs_as(account, resource, last(named), "its service account")
 
 
 def _service(scope: GcpScope, name: str, data: dict[str, Any], account: str) -> Iterator[Record]:
