@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,8 @@ def test_holders_of_a_basic_role_have_what_buckets_give_to_the_role() -> None:
 def test_providers_of_other_kinds_are_trusts_of_unknown_exposure(field: str, kind: str) -> None:
     estate = GoogleEstate()
     estate.role("roles/iam.workloadIdentityUser", "iam.serviceAccounts.getAccessToken")
-    estate.provider(oidc=None, **{field: {}})
+    fields: dict[str, Any] = {field: {}}
+    estate.provider(oidc=None, **fields)
     estate.bind_account("deployer", "roles/iam.workloadIdentityUser", POOL)
     (trust,) = estate.trusts(NOW)
     assert (trust.kind, trust.exposure, trust.problem) == (kind, "unknown", None)
