@@ -6,7 +6,7 @@ https://docs.cloud.google.com/apis/design/errors.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -27,6 +27,7 @@ from sandbox.kit.paging import continued
 from sandbox.kit.tokens import KnownToken, TokenStore, bearer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from sandbox.kit.faults import SetFault
@@ -101,6 +102,17 @@ class GcpSandbox(HttpSandbox):
         self._grpc.stop()
         super().__exit__(kind, error, trace)
         self._stack.close()
+
+    @contextmanager
+    def front(self, authority: CertificateAuthority) -> Iterator[dict[str, Any]]:
+        """Serve both kinds of APIs a second time."""
+        grpc = IamGrpcServer(self.handle, authority)
+        grpc.start()
+        try:
+            with super().front(authority) as where:
+                yield {**where, "iam_grpc": grpc.address}
+        finally:
+            grpc.stop()
 
     def section(self) -> dict[str, Any]:
         """Return the collector's section of config.yaml."""

@@ -6,6 +6,7 @@ A request is matched to a route, counted, answered or failed by a fault, and log
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -20,6 +21,7 @@ from sandbox.kit.http import HttpRequest, RefusedError, Reply, reply, request
 from sandbox.kit.server import LoopbackServer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from sandbox.kit.authority import CertificateAuthority
@@ -158,6 +160,16 @@ class HttpSandbox(ABC):
                 since=since,
             )
         )
+
+    @contextlib.contextmanager
+    def front(self, authority: CertificateAuthority) -> Iterator[dict[str, Any]]:
+        """Serve the API a second time, with TLS of another authority. Yields the options of the section that lead there."""
+        with LoopbackServer(self.handle, "tls", authority) as server:
+            yield {
+                name: value.replace(self.origin, server.origin)
+                for name, value in self.section().items()
+                if isinstance(value, str) and value.startswith(self.origin)
+            }
 
     def heal(self) -> None:
         """Disable all faults."""

@@ -31,7 +31,6 @@ from sandbox.kit.canaries import CanaryPlanter
 from sandbox.kit.elsewhere import Elsewhere
 from sandbox.kit.issued import ISSUED
 from sandbox.kit.planted_secrets import CONFIGURED, SecretPlanter
-from sandbox.kit.server import LoopbackServer
 from sandbox.kit.trial import (
     FINGERPRINT,
     IMPATIENCE,
@@ -335,11 +334,7 @@ def standard_collector_tests(
 
         def test_tls_is_spoken_and_the_authority_checked(self, case: ContractCase) -> None:
             trial = case.trial
-            with (
-                CertificateAuthority() as authority,
-                LoopbackServer(trial.sandbox.handle, "tls", authority) as front,
-            ):
-                where = _moved(trial.sandbox.section(), trial.sandbox.origin, front.origin)
+            with CertificateAuthority() as authority, trial.sandbox.front(authority) as where:
                 trusted = trial.night(**where, ca_bundle=str(authority.bundle))
                 assert trusted.asked
                 assert {type(row) for row in trusted.of_tables()} == {
@@ -395,12 +390,3 @@ def _none(problems: Iterable[object], what: object = "") -> None:
     """Raise AssertionError with the first problems, one a line."""
     lines = [str(problem) for problem in problems]
     assert not lines, "\n".join([f"{len(lines)} problems {what}", *lines[:20]])
-
-
-def _moved(section: Any, origin: str, to: str) -> dict[str, Any]:
-    """Return the options of a section that name an address, with another one."""
-    return {
-        name: value.replace(origin, to)
-        for name, value in section.items()
-        if isinstance(value, str) and value.startswith(origin)
-    }
