@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from collectors.gcp.config import Config
     from collectors.gcp.sign_in import GoogleAuth
     from scanner.collect.collector import Run
+    from scanner.records import Reason
 
 T = TypeVar("T")
 _STATUS = {4: 504, 14: 503}
 """gRPC codes without an HTTP status of their own: deadline exceeded, unavailable."""
-_UNUSABLE = re.compile(r"deserializing response|message larger than max", re.IGNORECASE)
+_UNUSABLE = re.compile(r"deserializing response|(?P<large>message larger than max)", re.IGNORECASE)
 """What the library says of an answer that it cannot take apart, or that is too large."""
 
 
@@ -145,12 +146,15 @@ class IamLibrary:
                 return call(self._connected())
             except GoogleAPICallError as exc:
                 code = exc.grpc_status_code.value[0] if exc.grpc_status_code is not None else 0
-                if _UNUSABLE.search(str(exc.message)):
-                    raise SourceError("malformed", f"gRPC {code}: {exc.message}") from None
+                unusable = _UNUSABLE.search(str(exc.message))
+                if unusable:
+                    reason: Reason = "truncated" if unusable["large"] else "malformed"
+                    raise SourceError(reason, f"gRPC {code}: {exc.message}") from None
                 status = _STATUS.get(code) or int(exc.code or 500)
-                if status >= 500 and left > 0:
+                wait = _asked_wait(exc) if status == 429 else 0.5 * 2 ** (self._config.retries - left)
+                if (status >= 500 or 0 < wait <= self._config.longest_wait_seconds) and left > 0:
                     left -= 1
-                    self._run.stopping.wait(0.5 * 2 ** (self._config.retries - left - 1))
+                    self._run.stopping.wait(wait)
                     continue
                 raise SourceError(reason_of(status), f"gRPC {code}: {exc.message}", status=status) from None
             except (ValueError, TypeError, AttributeError, StopIteration) as exc:
@@ -199,6 +203,15 @@ def _first_page(
 ) -> Any:
     """Return one page: the library's own paging would repeat a page without an end."""
     return next(method(client)(request, **limits).pages)
+
+
+def _asked_wait(exc: Any) -> float:
+    """Return the seconds that an exhausted quota asks to wait; 0 if it does not say.
+
+    https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto#RetryInfo
+    """
+    delays = [detail.retry_delay for detail in exc.details or () if hasattr(detail, "retry_delay")]
+    return max((delay.seconds + delay.nanos / 1e9 for delay in delays), default=0.0)
 
 
 def _next(token: str, last: str) -> str:
