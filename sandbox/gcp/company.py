@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from sandbox.estate import GITHUB_ORG, GITHUB_ORG_ID, GOOGLE_DOMAIN, GOOGLE_ORGANIZATION
+from sandbox.gcp.company_projects import Projects
 from sandbox.gcp.company_workloads import delivery, stores, workloads
-from sandbox.gcp.organization import GITHUB, GoogleOrganization, GoogleProject, ago
+from sandbox.gcp.organization import GITHUB, GoogleOrganization, ago
 from sandbox.gcp.roles import predefined
 
 if TYPE_CHECKING:
@@ -21,16 +20,6 @@ PRODUCTION = "710000000001"
 DEVELOPMENT = "710000000002"
 GITLAB = "https://gitlab.com"
 """The issuer of gitlab.com."""
-
-
-class Projects(msgspec.Struct, frozen=True, kw_only=True):
-    """The projects of the company."""
-
-    shop: GoogleProject
-    data: GoogleProject
-    build: GoogleProject
-    lab: GoogleProject
-    sec: GoogleProject
 
 
 def build(night: int = 1) -> GoogleOrganization:

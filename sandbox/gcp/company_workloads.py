@@ -8,7 +8,7 @@ from sandbox.gcp.organization import SCOPE, ago, etag, hexadecimal, number
 from sandbox.kit.issued import secret_value
 
 if TYPE_CHECKING:
-    from sandbox.gcp.company import Projects
+    from sandbox.gcp.company_projects import Projects
     from sandbox.gcp.organization import GoogleOrganization, GoogleProject
     from sandbox.kit.http import Json
 
