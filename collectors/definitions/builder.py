@@ -18,6 +18,7 @@ from collectors.definitions.definition import (
 )
 from collectors.definitions.images import image_pin
 from collectors.definitions.shell.commands import deploy_targets, hard_coded, pipes_download_into_shell
+from collectors.definitions.shell.dependency_sources import of_variable, unsafe_sources
 from collectors.definitions.shell.stored_secrets import stored_secrets
 from collectors.definitions.shell.variables import Shell, fill, service_of, variables_in
 from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, mapping, scalars, text
@@ -45,6 +46,9 @@ _ECHO = re.compile(r"^\s*(?:-\s*)?(?:echo|printf|print|Write-Host|Write-Output)\
 _HIDDEN = re.compile(r"[|>]")
 _QUOTED = re.compile(r"'[^'\"]*'")
 """Quoted text in which a shell expands nothing; within double quotes a single quote has no meaning."""
+
+
+UNSAFE_SOURCE_FIX = "Use one index that serves private and public packages, over TLS, and install from a lock file with hashes."
 
 
 class DefinitionParts:
@@ -152,11 +156,20 @@ class DefinitionBuilder(DefinitionParts):
             if isinstance(scalar, Scalar):
                 found[key.text] = scalar.text
                 self.value(key.text, scalar, job)
+                unsafe = of_variable(key.text, scalar.text)
+                if unsafe is not None:
+                    self.unsafe_source(scalar.line, unsafe, job)
             elif isinstance(scalar, Sequence):  # of a matrix
                 for item in scalar.items:
                     if isinstance(item, Scalar):
                         self.value(key.text, item, job)
         return found
+
+    def unsafe_source(self, line: int, what: str, job: str | None) -> None:
+        """Record a way in which packages come unsafely."""
+        self.problem(
+            "unsafe-dependency-source", line, what, severity="medium", fix=UNSAFE_SOURCE_FIX, job=job
+        )
 
     def shown(self, env: dict[str, str]) -> dict[str, str]:
         """Return variables with values that may be shown; those that are secrets are replaced by their own
@@ -225,6 +238,8 @@ class DefinitionBuilder(DefinitionParts):
                 fix="Download it, verify a checksum or signature, then run it.",
                 job=job,
             )
+        for source in unsafe_sources(script):
+            self.unsafe_source(start + source.line, source.what, job)
         for number, line_text in enumerate(script.split("\n")):
             if not _ECHO.search(line_text) or _HIDDEN.search(line_text) or "issecret=true" in line_text:
                 continue

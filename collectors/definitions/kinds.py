@@ -45,6 +45,7 @@ KINDS: dict[str, frozenset[str]] = {
             "unpinned-uses",
             "unredacted-secrets",
             "unresolved-reference",
+            "unsafe-dependency-source",
             "unsound-condition",
             "unsound-contains",
             "untrusted-checkout",

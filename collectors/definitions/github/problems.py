@@ -30,6 +30,7 @@ from collectors.definitions.github.scripts import (
     scripts,
     stored_publishing,
     structured_secrets,
+    unsafe_source,
 )
 from collectors.definitions.github.steps import (
     HOSTED,
@@ -42,6 +43,7 @@ from collectors.definitions.github.steps import (
     secret_names,
 )
 from collectors.definitions.github.third_party_code import third_party_code
+from collectors.definitions.shell.dependency_sources import of_variable
 from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, mapping
 
 if TYPE_CHECKING:
@@ -200,6 +202,9 @@ def _environment_of_matrix(job: RawJob, node: Node | None) -> Iterator[Problem]:
 
 def _environment(env: Mapping, job: str | None) -> Iterator[Problem]:
     for key, value in env.pairs:
+        unsafe = of_variable(key.text, value.text) if isinstance(value, Scalar) else None
+        if unsafe is not None:
+            yield unsafe_source(key.line, job, unsafe)
         if key.text == "ACTIONS_ALLOW_UNSECURE_COMMANDS" and boolean(value):
             yield _insecure(key.line, job)
         elif key.text in {"ACTIONS_STEP_DEBUG", "ACTIONS_RUNNER_DEBUG"} and boolean(value):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from collectors.definitions.builder import UNSAFE_SOURCE_FIX
 from collectors.definitions.definition import Problem
 from collectors.definitions.github.conditions import reached
 from collectors.definitions.github.expressions import Expression, condition, expressions, paths, position
@@ -20,6 +21,7 @@ from collectors.definitions.github.steps import (
     secret_names,
 )
 from collectors.definitions.shell.commands import MAX_LINE, MAX_SCRIPT, pipes_download_into_shell
+from collectors.definitions.shell.dependency_sources import unsafe_sources
 from collectors.definitions.yaml_nodes import Scalar, scalars
 
 if TYPE_CHECKING:
@@ -199,6 +201,18 @@ def stored_publishing(line: int, job: str, service: str) -> Problem:
     )  # fmt: skip
 
 
+def unsafe_source(line: int, job: str | None, what: str) -> Problem:
+    """Return the problem of packages that come unsafely."""
+    return Problem(
+        code="unsafe-dependency-source",
+        line=line,
+        job=job,
+        severity="medium",
+        detail=what,
+        fix=UNSAFE_SOURCE_FIX,
+    )
+
+
 def scripts(workflow: Workflow, job: RawJob, step: WorkflowStep, run: Scalar) -> Iterator[Problem]:
     """Yield the problems of one script: unverified downloads, printed secrets, publishing."""
     script = run.text
@@ -209,6 +223,8 @@ def scripts(workflow: Workflow, job: RawJob, step: WorkflowStep, run: Scalar) ->
             detail="runs a downloaded script without verifying it",
             fix="Download it, verify a checksum or signature, then run it.",
         )  # fmt: skip
+    for source in unsafe_sources(script):
+        yield unsafe_source(start + source.line, job.key, source.what)
     env_secrets = {
         key.text
         for env in (workflow.env, job.env, step.env)
