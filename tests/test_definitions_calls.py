@@ -283,3 +283,27 @@ def test_steps_of_a_parallel_group_are_read() -> None:
         "      - parallel:\n          - run: echo ${{ github.event.issue.title }}\n          - uses: a/b@v1\n"
     )
     assert {p.code for p in parse(PATH, source, FP).problems} == {"template-injection", "unpinned-uses"}
+
+
+def test_each_environment_of_a_matrix_has_a_job_of_its_own() -> None:
+    call = (
+        "    strategy: {matrix: {stage: [staging, production]}}\n    with: {stage: '${{ matrix.stage }}'}\n"
+    )
+    inner = called(
+        "      - run: x\n", inputs="{stage: {type: string}}", head="    environment: ${{ inputs.stage }}\n"
+    )
+    found = read(caller(call), called=inner)
+    assert [job.environment for job in found.jobs] == [None, "staging", "production"]
+    assert found.unresolved == []
+
+
+def test_a_secret_under_another_name_is_the_callers_as_well() -> None:
+    keys = f"      - uses: aws-actions/configure-aws-credentials@{SHA}\n        with: {{aws-access-key-id: '${{{{ secrets.id }}}}', aws-secret-access-key: '${{{{ secrets.key }}}}'}}\n"
+    found = read(
+        caller("    secrets: {id: '${{ secrets.PROD_ID }}', key: '${{ secrets.PROD_KEY }}'}\n"),
+        called=called(keys),
+    )
+    assert [code for code, *_ in brought(found)] == ["static-cloud-login"]
+    assert (
+        brought(read(caller("    secrets: inherit\n"), called=called(keys))) == []
+    )  # reported for the called file

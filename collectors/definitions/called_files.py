@@ -25,6 +25,10 @@ RANK = {"critical": 0, "high": 1, "medium": 2, "low": 3, "info": 4}
 """Severities, the worst first."""
 
 
+NAMES_SECRETS = frozenset(("static-cloud-login", "third-party-sees-secrets", "use-trusted-publishing"))
+"""Weaknesses that name secrets: a caller names them as they are stored."""
+
+
 class CalledRepository(msgspec.Struct, frozen=True, kw_only=True):
     """A repository of called files, as the definition names it."""
 
@@ -61,7 +65,7 @@ class CalledDefinitions:
         self._files = files
         self._texts: dict[tuple[CalledRepository, str], str | DefinitionError] = {}
         self._roots: dict[tuple[CalledRepository, str], Mapping] = {}
-        self._alone: dict[tuple[CalledRepository, str], dict[tuple[str, str, int | None], int]] = {}
+        self._alone: dict[tuple[CalledRepository, str], dict[tuple[str, str, int | None, str], int]] = {}
 
     def read(self, repository: CalledRepository, path: str) -> str:
         """Return a file's text. Raises `DefinitionError`."""
@@ -98,8 +102,10 @@ class CalledDefinitions:
 
     def alone(
         self, repository: CalledRepository, path: str, parse: Callable[[str, str], Definition]
-    ) -> dict[tuple[str, str, int | None], int]:
-        """Return what a file shows without its callers, with the rank of the severity: by code, file and line."""
+    ) -> dict[tuple[str, str, int | None, str], int]:
+        """Return what a file shows without its callers, with the rank of the severity: by code, file, line and, if it is
+        about secrets that callers name, detail.
+        """
         place = (repository, path)
         if place not in self._alone:
             found = self._alone[place] = {}  # at once: files may call each other
@@ -108,7 +114,8 @@ class CalledDefinitions:
                 self.read(repository, path),
             )
             for problem in definition.problems:
-                key = (problem.code, definition.file_of(problem.line), definition.line_in_file(problem.line))
+                where = (definition.file_of(problem.line), definition.line_in_file(problem.line))
+                key = (problem.code, *where, problem.detail if problem.code in NAMES_SECRETS else "")
                 found[key] = min(RANK[problem.severity], found.get(key, 9))
         return self._alone[place]
 

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.definitions.azure.steps import StepReader
+from collectors.definitions.azure.template_conditions import defaults_of, resolve
 from collectors.definitions.azure.template_files import MOST_FILES, MOST_LEVELS, template_path
 from collectors.definitions.azure.templates import expanded, kind_of, pairs
 from collectors.definitions.builder import DefinitionBuilder, text_at
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from scanner.secrets.detectors import Fingerprint
 
 _SHA = re.compile(r"[0-9a-f]{40}")
+_WHOLE_PARAMETER = re.compile(r"\$\{\{\s*parameters\.(?P<name>\w+)\s*\}\}")
 
 
 def parse(
@@ -68,7 +70,13 @@ class _Reader:
     def __init__(
         self, path: str, document: YamlDocument, fingerprint: Fingerprint, templates: CalledDefinitions | None
     ) -> None:
-        root = mapping(document.root)
+        self.objects: dict[str, Node] = {
+            name: value
+            for name, value in defaults_of(mapping(document.root)).items()
+            if not isinstance(value, Scalar)  # who starts a run chooses the others
+        }
+        root = mapping(resolve(document.root, self.objects))
+        """Values of the parameters of the file that is read, by name in lower case."""
         self.out = DefinitionBuilder(path, "azure-pipelines", fingerprint)
         self.steps = StepReader(self.out)
         self.root = root
@@ -268,7 +276,26 @@ class _Reader:
             if sum(one.size for one in self.documents) + document.size > MAX_NODES:
                 raise DefinitionError("truncated", "the pipeline's files are larger than is read")
             self.documents.append(document)
-            return self._called(mapping(document.root), node, job, env, environment)
+            given = {key.text.lower(): value for key, value in pairs(mapping(node).get("parameters"))}
+            given = {key: self._given(value, env) for key, value in given.items()}
+            values = defaults_of(mapping(document.root)) | given
+            root = mapping(resolve(document.root, values))
+            above, self.objects = self.objects, values
+            try:
+                return self._called(root, node, job, env, environment)
+            finally:
+                self.objects = above
+
+    def _given(self, value: Node, env: dict[str, str]) -> Node:
+        """Return a passed value with the variables and parameters that are known here; an object of this file as it is."""
+        if not isinstance(value, Scalar):
+            return value
+        whole = _WHOLE_PARAMETER.fullmatch(value.text.strip())
+        held = self.objects.get(whole["name"].lower()) if whole is not None else None
+        if held is not None and not isinstance(held, Scalar):
+            return held
+        filled = self.steps.filled(value.text, env)
+        return Scalar(filled, value.line, value.column, value.tag, value.style)
 
     def _called(
         self, root: Mapping, node: Node, job: str | None, env: dict[str, str], environment: str | None

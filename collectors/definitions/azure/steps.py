@@ -184,6 +184,14 @@ class StepReader:
                     severity="high", fix="Pass it through `env:` and use the quoted variable.", job=job,
                 )  # fmt: skip
             for given in _PARAMETER.finditer(line):
+                passed = self.defaults.get((given["name"] or given["index"]).lower(), "")
+                held = _UNTRUSTED.search(passed)
+                if held is not None:
+                    out.problem(
+                        "template-injection", start + number, f"the parameter `{given['name'] or given['index']}` is $({held['name']}), which is expanded into the script before it runs: anyone who can name the branch can run code",
+                        severity="high", fix="Pass it through `env:` and use the quoted variable.", job=job,
+                    )  # fmt: skip
+                    continue
                 if self.parameters.get(given["name"] or given["index"]) == "string":
                     out.problem(
                         "template-injection", start + number, f"the parameter `{given['name'] or given['index']}` is expanded into the script before it runs",

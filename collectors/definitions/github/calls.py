@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.definitions.called_files import RANK, CalledFiles, CalledRepository
+from collectors.definitions.called_files import NAMES_SECRETS, RANK, CalledFiles, CalledRepository
 from collectors.definitions.definition import FILE, DefinitionError, Unresolved
 from collectors.definitions.github.expressions import condition
 from collectors.definitions.github.passed_values import Passed, is_never
@@ -148,7 +148,8 @@ class Calls:
         number, line = divmod(problem.line, FILE)
         if not number or self.known is None:
             return False
-        key = (problem.code, self.files.included[number - 1].path, line)
+        about = problem.detail if problem.code in NAMES_SECRETS else ""
+        key = (problem.code, self.files.included[number - 1].path, line, about)
         while number:
             alone = self.known.alone(*self._places[number], parse)
             if alone.get(key, 9) <= RANK[problem.severity]:

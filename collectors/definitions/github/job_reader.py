@@ -26,6 +26,7 @@ from collectors.definitions.github.references import references
 from collectors.definitions.github.steps import (
     RawJob,
     WorkflowStep,
+    environments_of,
     expand,
     is_third_party,
     pin_of,
@@ -82,7 +83,10 @@ class JobReader(DefinitionParts):
             self.unresolved.append(
                 Unresolved(line=job.line, what=f"the runner of job `{job.key}` is computed")
             )
-        if job.environment == "*":
+        environment = job.environment
+        if environment == "*":
+            environment = next(iter(environments_of(job)), "*")
+        if environment == "*":
             self.unresolved.append(
                 Unresolved(line=job.line, what=f"the environment of job `{job.key}` is computed")
             )
@@ -90,7 +94,7 @@ class JobReader(DefinitionParts):
             name=job.key,
             line=job.line,
             runner=None if job.calls else JobRunner(kind=kind, labels=job.runs_on, group=job.group),
-            environment=job.environment,
+            environment=environment,
             permissions=job.permissions,
             identity_token=token,
             calls=job.calls,

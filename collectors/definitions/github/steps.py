@@ -304,6 +304,14 @@ def _environment(named: str | None, matrix: dict[str, list[str]]) -> str | None:
     return values[0] if len(values) == 1 and "${{" not in values[0] else "*"
 
 
+def environments_of(job: RawJob) -> list[str]:
+    """Return the environments that the matrix or the caller of a job names; none if one of them is computed."""
+    environment = job.node.get("environment")
+    named = text(environment) or text(mapping(environment).get("name")) or ""
+    values = expand(named, {}, job.matrix)
+    return [] if any("${{" in value for value in values) else list(dict.fromkeys(values))
+
+
 def _matrix(node: Node | None) -> dict[str, list[str]]:
     """Return the scalar values of each key of a static matrix."""
     values: dict[str, dict[str, None]] = {}

@@ -29,6 +29,7 @@ from collectors.definitions.github.logins import (
 from collectors.definitions.github.steps import (
     RawJob,
     Workflow,
+    environments_of,
     job_of,
     job_of_action,
     permissions_of,
@@ -133,6 +134,12 @@ class _Reader(JobReader):
         self.check_values(self.env, None)
         self.logins += environment_logins(self.env, 1, None, None)
         made = [self.read_job(job, only_called) for job in workflow.jobs]
+        for job, read_as in zip(workflow.jobs, list(made), strict=True):
+            # One entry for each environment: their tokens differ.
+            made += [
+                msgspec.structs.replace(read_as, environment=name)
+                for name in (environments_of(job)[1:] if job.environment == "*" else ())
+            ]
         taint = Taint(workflow)
         children: list[tuple[str, _Reader, list[Job], list[Problem]]] = []
         for at, job in enumerate(workflow.jobs):
