@@ -45,7 +45,7 @@ _AGENTS = {
     "google-gemini/gemini-cli-action": _Agent(False, (), ("prompt", "settings")),
 }  # fmt: skip
 _COMMAND = re.compile(
-    r"(?m)(?:^|[;&|]\s*)\s*(?:npx\s+(?:-y\s+)?)?(?:claude\s+(?:-p|--print)|codex\s+exec|gemini\s+(?:-p|--prompt|--yolo)|aider\s+[^\n]{0,200}--message|copilot\s+-p|cursor-agent\s+(?:-p|--print))"
+    r"(?m)(?:^|[;&|])[ \t]*(?:npx[ \t]+(?:-y[ \t]+)?)?(?:claude\s+(?:-p|--print)|codex\s+exec|gemini\s+(?:-p|--prompt|--yolo)|aider\s+[^\n]{0,200}--message|copilot\s+-p|cursor-agent\s+(?:-p|--print))"
 )
 _WITHOUT_LIMIT = re.compile(
     r"--yolo|--dangerously-[\w-]+|--full-auto|--allow-all-tools|danger-full-access|--allowed-?[tT]ools[= ]+[\"']?[^\"'\n]{0,300}\bBash(?:\(\*\))?(?:[,\s\"']|$)"
