@@ -400,3 +400,22 @@ def test_a_privileged_pod_holds_its_node_and_a_plain_one_does_not(read: Callable
 
 def test_missing_custom_resources_are_no_gap(read: Callable[..., list[Record]]) -> None:
     assert gaps(read(empty())) == []
+
+
+def test_the_platform_is_told_where_it_was_given_more(read: Callable[..., list[Record]]) -> None:
+    cluster = empty("shop")
+    for name in ("metrics-server", "tiller", "balancer"):
+        cloud = (
+            {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/lb"} if name == "balancer" else {}
+        )
+        account(cluster, "kube-system", name, annotations=cloud)
+    account(cluster, "shop", "default")
+    account(cluster, "shop", "app")
+    role(cluster, "reader", "get,list pods")
+    role(cluster, "owner", "* * in *")
+    bind(cluster, "reader", "ClusterRole reader", "ServiceAccount kube-system/metrics-server")
+    bind(cluster, "owner", "ClusterRole owner", "ServiceAccount kube-system/tiller")
+    found = identities(read(cluster))
+    assert {name for name, row in found.items() if row.managed_by == "provider" and row.kind == "service-account"} == {
+        "kube-system/default", "kube-system/metrics-server", "shop/default", "sprawlscan/default",
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from collectors.kubernetes.evaluator import evaluated
 from collectors.kubernetes.evaluator.grants import ClusterRoles
 from collectors.kubernetes.evaluator.residents import Residents
 from collectors.kubernetes.installed import Installed
-from collectors.kubernetes.known import BoundSubjects, SecretOrigins
+from collectors.kubernetes.known import SecretOrigins
 from collectors.kubernetes.listings.admission import admission
 from collectors.kubernetes.listings.aws_auth import aws_auth, may_be_eks
 from collectors.kubernetes.listings.controllers import controllers, releases, running
@@ -113,7 +113,10 @@ def _content(scope: KubeScope, version: str) -> Iterator[Record]:
     yield from _noted(residents, users_and_groups(scope, bound))
     if may_be_eks(scope.issuer, version):
         yield from aws_auth(scope, bound)
-    known = yield from _kept(residents, service_accounts(scope, held, bound))
+    roles = ClusterRoles(scope.account_id)
+    for policy in bound.policies:
+        roles.add(policy)
+    known = yield from _kept(residents, service_accounts(scope, held, bound, roles.powerful()))
     yield from secret_origins(scope, origins)
     estate = ClusterWorkloads(held, known, origins.classes)
     whole = yield from _kept(residents, controllers(scope, estate))
@@ -127,7 +130,7 @@ def _content(scope: KubeScope, version: str) -> Iterator[Record]:
     yield from _noted(residents, secrets(scope, held, known, estate, origins.secrets))
     yield from admission(scope, held.labels)
     yield from network_policies(scope, held.labels)
-    yield from _grants(scope, bound, residents)
+    yield from _grants(scope, roles, residents, whole=bound.complete)
 
 
 def _noted(residents: Residents, rows: Iterator[Record]) -> Iterator[Record]:
@@ -147,13 +150,10 @@ def _kept(residents: Residents, rows: Generator[Record, None, T]) -> Generator[R
         yield row
 
 
-def _grants(scope: KubeScope, bound: BoundSubjects, residents: Residents) -> Iterator[Record]:
+def _grants(scope: KubeScope, roles: ClusterRoles, residents: Residents, *, whole: bool) -> Iterator[Record]:
     """Yield what the bindings come to. Where a list of them was not read, its Gap is one of grants, too."""
-    roles = ClusterRoles(scope.account_id)
-    for policy in bound.policies:
-        roles.add(policy)
     resource = RBAC["clusterrolebindings"]
     request = scope.request("grants", f"GET {resource.path()}", needs=f"list {resource.title}")
     for row in with_coverage(evaluated(roles, residents), request, fills=("links/can_become",)):
-        if bound.complete or not isinstance(row, Coverage):
+        if whole or not isinstance(row, Coverage):
             yield row

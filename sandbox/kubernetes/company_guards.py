@@ -200,9 +200,10 @@ def _deliveries(cluster: Cluster) -> None:
             "namespaceResourceWhitelist": [{"group": "apps", "kind": "Deployment"}],
         },
     )
-    for name, project, namespace, repository, status in (
-        ("payments-worker", "payments", "payments", "https://github.com/lanternpay/payments-api", "Synced"),
-        ("web", "default", "web", "https://github.com/lanternpay/web-frontend", "OutOfSync"),
+    payments, web = (f"https://github.com/lanternpay/{name}" for name in ("payments-api", "web-frontend"))
+    for name, project, namespace, workload, repository, status in (
+        ("payments-worker", "payments", "payments", "payments-worker", payments, "Synced"),
+        ("web", "default", "web", "web-frontend", web, "OutOfSync"),
     ):
         cluster.add(
             argo,
@@ -219,6 +220,16 @@ def _deliveries(cluster: Cluster) -> None:
                 "sync": {"status": status, "revision": "9f8e7d6c5b4a39281706f5e4d3c2b1a0ffeeddcc"},
                 "health": {"status": "Degraded" if name == "payments-worker" else "Healthy"},
                 "summary": {"images": []},
+                "resources": [
+                    {
+                        "group": "apps",
+                        "version": "v1",
+                        "kind": "Deployment",
+                        "namespace": namespace,
+                        "name": workload,
+                        "status": status,
+                    }
+                ],
             },
         )
 

@@ -73,6 +73,18 @@ class ClusterRoles:
         wanted = binding.role_kind == "Role"
         return any(bool(namespace) == wanted for namespace, _ in self._roles)
 
+    def powerful(self) -> frozenset[BoundSubject]:
+        """Return whom bindings that the API server did not make let change permissions or become others."""
+        found: set[BoundSubject] = set()
+        for binding in self.bindings:
+            if binding.default or binding.role.startswith("system:"):
+                continue
+            rules = self.rules(binding)
+            powers = allowed(rules, namespaced=bool(binding.namespace)).powers if rules is not None else ()
+            if level_of(list(powers)) in {"admin", "escalation"}:
+                found.update(binding.subjects)
+        return frozenset(found)
+
     def granted(self) -> Iterator[GrantedRole]:
         """Yield a grant for each subject of each binding."""
         held: dict[BoundSubject, list[StoredBinding]] = {}

@@ -37,7 +37,7 @@ def nodes(scope: KubeScope, estate: ClusterWorkloads) -> Iterator[Record]:
         yield Identity(
             id=me,
             **scope.own(),
-            surface="workload",
+            surface="automation",
             kind="kubernetes-node",
             native_id=str(metadata["uid"]),
             name=name,

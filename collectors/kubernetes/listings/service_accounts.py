@@ -36,9 +36,9 @@ EVERYBODY = ("system:authenticated", "system:serviceaccounts")
 
 
 def service_accounts(
-    scope: KubeScope, held: Namespaces, bound: BoundSubjects
+    scope: KubeScope, held: Namespaces, bound: BoundSubjects, powerful: frozenset[BoundSubject]
 ) -> Generator[Record, None, KnownAccounts]:
-    """Yield service accounts, and return them."""
+    """Yield service accounts, and return them. ``powerful`` are subjects that are told even in the platform's namespaces."""
     known = KnownAccounts(ids={}, automount={}, pull_secrets={}, cloud={})
     groups = {subject.name for subject in bound.foreign if subject.kind == "Group"}
 
@@ -52,7 +52,12 @@ def service_accounts(
         cloud = cloud_of(metadata)
         if cloud:
             known.cloud[me] = cloud
-        yield _identity(scope, held, bound, item, me=me, cloud=cloud)
+        subject = BoundSubject("ServiceAccount", metadata.name, metadata.namespace)
+        # The API server makes an account `default` in every namespace.
+        unused = metadata.name == "default" and subject not in bound.every
+        platform = is_platform_namespace(metadata.namespace) and subject not in powerful
+        provided = not cloud and (unused or platform)
+        yield _identity(scope, held, item, me=me, cloud=cloud, provided=provided)
         for name in (*EVERYBODY, f"system:serviceaccounts:{metadata.namespace}"):
             if name in groups:
                 why = "every service account is in it" if not name.count(":") > 1 else "of its namespace"
@@ -83,19 +88,15 @@ def cloud_of(metadata: Metadata) -> dict[str, str]:
 def _identity(
     scope: KubeScope,
     held: Namespaces,
-    bound: BoundSubjects,
     item: ServiceAccount,
     *,
     me: str,
     cloud: dict[str, str],
+    provided: bool,
 ) -> Identity:
     metadata = item.metadata
     namespace, name = metadata.namespace, metadata.name
     owner, source = held.owner(namespace, metadata.labels, metadata.annotations)
-    subject = BoundSubject("ServiceAccount", name, namespace)
-    platform = is_platform_namespace(namespace)
-    # The API server makes an account `default` in every namespace.
-    unused = name == "default" and not cloud and subject not in bound.every
     mount = item.automount_service_account_token
     return Identity(
         id=me,
@@ -111,10 +112,10 @@ def _identity(
         environment=held.environment(namespace, metadata.labels),
         issuer=scope.issuer,
         subjects=[f"system:serviceaccount:{namespace}:{name}"],
-        managed_by="provider" if unused or (platform and subject not in bound.foreign) else None,
+        managed_by="provider" if provided else None,
         tags={
             **cloud,
-            **({"platform": "yes"} if platform else {}),
+            **({"platform": "yes"} if is_platform_namespace(namespace) else {}),
             **({} if mount is None else {"automount": "yes" if mount else "no"}),
         },
     )
