@@ -89,7 +89,9 @@ class Callers:
         """
         named = self._by_name.get(issuer)
         if named is not None:
-            if named.account_id == target.account_id or _may_assume(named, target):
+            # A credential of another provider is exchanged: no grant of that provider decides about it.
+            foreign = named.provider != target.provider
+            if foreign or named.account_id == target.account_id or _may_assume(named, target):
                 yield named, issuer
         elif trusted_account is not None:
             for caller in self._by_account.get(trusted_account, ()):

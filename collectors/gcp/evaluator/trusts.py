@@ -155,14 +155,21 @@ def _aws(identity_id: str, account_id: str, member: PolicyMember, provider: Iden
         and mapping["attribute.aws_role"] == AWS_MAPPING["attribute.aws_role"]
     ):
         role = member.value.partition(":assumed-role/")[2]
-    tests = (
-        [Test(claim="aws:PrincipalArn", operator="glob", values=[f"arn:aws*:iam::{number}:role/{role}", f"arn:aws*:iam::{number}:role/*/{role}"], caller="address")]
-        if role
-        else []
-    )  # fmt: skip
     condition = str(document.get("attributeCondition") or "")
     narrowed = bool(condition) or member.selector != "*"
-    exact = role is not None or member.selector == "subject"
+    fields: dict[str, Any] = {
+        "issuer": f"arn:aws:iam::{number}:root",
+        "trusted_account": record_id("aws", "account", number),
+        "exposure": "unknown" if narrowed else "organization",
+    }
+    if narrowed:
+        fields["tests"] = [Test(claim="assertion", operator="cel", values=[condition or "true"])]
+    else:
+        fields["problem"], fields["severity"] = "OIDC-4", "medium"
+        fields["fix"] = "Bind the principal set of attribute.aws_role with the role that needs it."
+    if role and not condition:
+        fields = {"issuer": f"arn:aws:iam::{number}:role/{role}", "exposure": "exact"}
+    where = f"the role {role}" if role else "under a condition" if narrowed else "every role and user of it"
     return _made(
         identity_id,
         account_id,
@@ -170,16 +177,9 @@ def _aws(identity_id: str, account_id: str, member: PolicyMember, provider: Iden
         provider,
         0,
         kind="account",
-        issuer=f"arn:aws:iam::{number}:root",
-        tests=tests if role else [Test(claim="assertion", operator="cel", values=[condition or "true"])] if narrowed else [],
-        trusted_account=record_id("aws", "account", number),
-        exposure="exact" if exact else "unknown" if narrowed else "organization",
-        problem=None if narrowed else "OIDC-4",
-        severity=None if narrowed else "medium",
-        why=f"the provider {last(provider.name)} trusts the AWS account {number}"
-        + (f", the role {role}" if role else "" if narrowed else ": every role and user of it"),
-        fix=None if narrowed else "Bind the principal set of attribute.aws_role with the role that needs it.",
-    )  # fmt: skip
+        why=f"the provider {last(provider.name)} trusts the AWS account {number}: {where}",
+        **fields,
+    )
 
 
 def cluster_trusts(
