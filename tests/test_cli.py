@@ -367,7 +367,7 @@ def test_permissions_are_printed(collector: str, word: str) -> None:
 
 def test_a_collector_that_prints_no_policy_says_what_it_needs_and_unknown_ones_are_refused() -> None:
     assert call("permissions", "definitions")[1].startswith("Needs: read access to the folders in `paths`.")
-    code, _, err = call("permissions", "gcq")
+    code, _, err = call("permissions", "mainframe")
     assert code == Exit.USAGE
     assert "known: aws, azure, " in err
 

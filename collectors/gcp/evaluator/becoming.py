@@ -7,6 +7,7 @@ https://docs.cloud.google.com/iam/docs/attach-service-accounts
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from collectors.gcp.evaluator.permissions import ACT_AS, escalation_ways
@@ -35,13 +36,7 @@ class Becoming:
     def links(self, held: Sequence[HeldRole]) -> Iterator[Link]:
         """Yield the links of one principal, whose live bindings are ``held``: each target once, by a sure way if there is one."""
         everything = frozenset(one for role in held for one in role.permissions)
-        ways = [
-            way
-            for way in escalation_ways()
-            if way.target is not None
-            and way.taken_by(everything) is not None
-            and (not way.act_as or ACT_AS in everything)
-        ]
+        ways = _ways_to_others(everything)
         seen: set[str] = set()
         for sure in (True, False):
             for way in ways:
@@ -113,6 +108,16 @@ class Becoming:
                 yield from self._estate.accounts_below(role.place)
             elif role.place in self._chain(place):
                 yield from self._estate.accounts_below(place)
+
+
+@lru_cache(maxsize=4096)
+def _ways_to_others(held: frozenset[str]) -> tuple[EscalationWay, ...]:
+    """Return the ways that permissions open, all of a principal's together, whose targets are known."""
+    return tuple(
+        way
+        for way in escalation_ways()
+        if way.target is not None and way.taken_by(held) is not None and (not way.act_as or ACT_AS in held)
+    )
 
 
 def _anchors(way: EscalationWay, held: Sequence[HeldRole]) -> Iterator[tuple[HeldRole, str]]:

@@ -7,6 +7,7 @@ with a condition depends on tags of the resource, and one that names a group on 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -76,6 +77,12 @@ def permission_in_roles(name: str) -> str:
     if service == "iam" and rest.startswith(("workloadIdentityPool", "workforcePool", "oauthClient")):
         return name
     return f"{_SERVICES.get(service, service)}.{rest}"
+
+
+@lru_cache(maxsize=4096)
+def denied_of(rule: DenyRule, permissions: frozenset[str]) -> frozenset[str]:
+    """Return the permissions that a rule is about."""
+    return frozenset(one for one in permissions if rule.denies(one))
 
 
 def _fits(patterns: tuple[str, ...], permission: str) -> bool:

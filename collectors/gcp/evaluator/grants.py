@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from collectors.gcp.evaluator.conditions import ConditionEffect, effect_of
+from collectors.gcp.evaluator.denies import denied_of
 from collectors.gcp.evaluator.members import PolicyMember, member_of
 from collectors.gcp.evaluator.roles import (
     BASIC,
@@ -206,7 +207,7 @@ class BindingEvaluator:
             applies = rule.applies(member.text, self._account_sets(sets))
             if applies is False:
                 continue
-            hit = frozenset(one for one in permissions if rule.denies(one))
+            hit = denied_of(rule, permissions)
             if applies:
                 permissions -= hit
             else:

@@ -70,6 +70,11 @@ def at_resource(permissions: frozenset[str], resource: str) -> frozenset[str]:
         *_PREFIXES.get(service, (f"{service.removesuffix('.googleapis.com')}.",)),
         f"{service}/",
     )
+    return _starting(permissions, prefixes)
+
+
+@lru_cache(maxsize=8192)
+def _starting(permissions: frozenset[str], prefixes: tuple[str, ...]) -> frozenset[str]:
     return frozenset(one for one in permissions if one.startswith(prefixes))
 
 
