@@ -357,7 +357,12 @@ def test_examples_of_rules_are_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("collector", "word"), [("aws", "iam:GetAccountAuthorizationDetails"), ("github", "read")]
+    ("collector", "word"),
+    [
+        ("aws", "iam:GetAccountAuthorizationDetails"),
+        ("gcp", "\n- iam.denypolicies.get\n"),
+        ("github", "read"),
+    ],
 )
 def test_permissions_are_printed(collector: str, word: str) -> None:
     code, out, _ = call("permissions", collector)
