@@ -419,3 +419,23 @@ def test_the_platform_is_told_where_it_was_given_more(read: Callable[..., list[R
     assert {name for name, row in found.items() if row.managed_by == "provider" and row.kind == "service-account"} == {
         "kube-system/default", "kube-system/metrics-server", "shop/default", "sprawlscan/default",
     }  # fmt: skip
+
+
+def test_subjects_that_a_cloud_knows_are_joined_to_it(read: Callable[..., list[Record]]) -> None:
+    cluster = empty("shop")
+    role(cluster, "reader", "get,list pods")
+    group, person = "6E1F0B9A-0000-4000-8000-000000000001", "6e1f0b9a-0000-4000-8000-000000000002"
+    robot = "deployer@acme-prod.iam.gserviceaccount.com"
+    named = (
+        f"Group {group}",
+        f"User {person}",
+        f"User {robot}",
+        "User anna@acme.example",
+        "Group developers",
+    )
+    bind(cluster, "reader", "ClusterRole reader", *named)
+    rows = read(cluster)
+    assert ("entra:principal:6e1f0b9a-0000-4000-8000-000000000001", group) in links(rows, "member_of")
+    assert {pair for pair in links(rows, "can_become") if pair[1] in {person, robot, "anna@acme.example"}} == {
+        (f"entra:principal:{person}", person), (robot, robot),
+    }  # fmt: skip

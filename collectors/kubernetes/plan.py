@@ -21,7 +21,7 @@ from collectors.kubernetes.listings.namespaces import namespaces
 from collectors.kubernetes.listings.network_policies import network_policies
 from collectors.kubernetes.listings.nodes import nodes
 from collectors.kubernetes.listings.pods import pods
-from collectors.kubernetes.listings.rbac import roles_and_bindings, users_and_groups
+from collectors.kubernetes.listings.rbac import known_elsewhere, roles_and_bindings, users_and_groups
 from collectors.kubernetes.listings.secret_origins import secret_origins
 from collectors.kubernetes.listings.secrets import secrets
 from collectors.kubernetes.listings.service_accounts import service_accounts
@@ -111,6 +111,7 @@ def _content(scope: KubeScope, version: str) -> Iterator[Record]:
     held = yield from namespaces(scope)
     bound = yield from roles_and_bindings(scope)
     yield from _noted(residents, users_and_groups(scope, bound))
+    yield from known_elsewhere(scope, bound)
     if may_be_eks(scope.issuer, version):
         yield from aws_auth(scope, bound)
     roles = ClusterRoles(scope.account_id)

@@ -5,22 +5,27 @@ https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from collectors.kubernetes.calls import RBAC
 from collectors.kubernetes.evaluator.bindings import DEFAULTS, subject_id, subjects_of
 from collectors.kubernetes.evaluator.ways import is_platform_subject
 from collectors.kubernetes.known import BoundSubjects
+from collectors.kubernetes.records import link
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
 from scanner.policies import canonical_document, policy_record
-from scanner.records import Coverage, Identity
+from scanner.records import Coverage, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from collectors.kubernetes.scope import KubeScope
-    from scanner.records import Policy, Record
+    from scanner.records import Policy, Record, Relation
+
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_GOOGLE_ACCOUNT = re.compile(r"[a-z0-9-]{1,100}@[a-z0-9.:-]{1,200}\.gserviceaccount\.com", re.ASCII)
 
 
 def roles_and_bindings(scope: KubeScope) -> Generator[Record, None, BoundSubjects]:
@@ -122,6 +127,37 @@ def users_and_groups(scope: KubeScope, bound: BoundSubjects) -> Iterator[Record]
     for row in with_coverage(_subjects(scope, bound), request, fills=("identities/kubernetes-group",)):
         if bound.named or not isinstance(row, Coverage):
             yield row
+
+
+def known_elsewhere(scope: KubeScope, bound: BoundSubjects) -> Iterator[Record]:
+    """Yield which users and groups are principals of Entra ID or service accounts of Google Cloud: clusters name them so.
+
+    https://learn.microsoft.com/azure/aks/azure-ad-rbac : by object ID.
+    https://cloud.google.com/kubernetes-engine/docs/how-to/role-based-access-control : by e-mail address.
+    """
+    if not bound.named:
+        return
+    resource = RBAC["rolebindings"]
+    request = scope.request(
+        "links", f"GET {resource.path()}", kind="member_of", needs=f"list {resource.title}"
+    )
+    yield from with_coverage(_elsewhere(scope, bound), request, fills=("links/can_become",))
+
+
+def _elsewhere(scope: KubeScope, bound: BoundSubjects) -> Iterator[Record]:
+    for subject in bound.every:
+        target = subject_id(scope.account_id, subject)
+        if subject.kind == "ServiceAccount":
+            continue
+        if _OBJECT_ID.fullmatch(subject.name):
+            source = record_id("entra", "principal", subject.name.lower())
+            relation: Relation = "member_of" if subject.kind == "Group" else "can_become"
+            yield link(
+                scope, source, relation, target, evidence="subjects", why="the binding names its object ID"
+            )
+        elif subject.kind == "User" and _GOOGLE_ACCOUNT.fullmatch(subject.name):
+            why = "the binding names its e-mail address"
+            yield link(scope, subject.name, "can_become", target, evidence="subjects", why=why)
 
 
 def _subjects(scope: KubeScope, bound: BoundSubjects) -> Iterator[Identity]:
