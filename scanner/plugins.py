@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from scanner.checked import Checked
     from scanner.kinds import DeclaredKinds
     from scanner.night import Night
 
@@ -51,6 +52,13 @@ class ReportWithOptions(Protocol):
 
     def write(self, night: Night, folder: Path, config: Any) -> list[Path]:
         """Write this report's files into the folder, and return their paths."""
+
+
+class CheckFormat(Protocol):
+    """The interface of a format of ``sprawlscan check``."""
+
+    def text_of(self, checked: Checked) -> str:
+        """Return the result as text."""
 
 
 class Demo(Protocol):
@@ -127,6 +135,19 @@ def report_config(name: str) -> type[Any] | None:
     """Return the options class of a report, or None. Raises LookupError if the report does not exist."""
     found: type[Any] | None = getattr(load_report(name), "Config", None)
     return found
+
+
+def check_formats() -> list[str]:
+    """Return the names of the formats of `sprawlscan check`: the modules of ``reports.check``."""
+    return sorted(_modules("reports.check"))
+
+
+def load_check_format(name: str) -> CheckFormat:
+    """Import a format of `sprawlscan check`. Raises LookupError if it does not exist."""
+    if name not in check_formats():
+        raise LookupError(name)
+    module: Any = importlib.import_module(f"reports.check.{name}")
+    return module  # type: ignore[no-any-return]
 
 
 def load_demo() -> Demo:

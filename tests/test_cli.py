@@ -37,6 +37,7 @@ COMMANDS = (
     ["collect"],
     ["analyze"],
     ["report"],
+    ["check"],
     ["demo"],
     ["init"],
     ["check-config"],

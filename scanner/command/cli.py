@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scanner.command import (
+    check_command,
     night_commands,
     question_commands,
     rule_commands,
@@ -36,6 +37,7 @@ app.command("run")(night_commands.run)
 app.command("collect")(night_commands.collect)
 app.command("analyze")(night_commands.analyze)
 app.command("report")(night_commands.report)
+app.command("check")(check_command.check)
 app.command("demo")(night_commands.demo)
 app.command("init")(setup_commands.init)
 app.command("check-config")(setup_commands.check_config)
