@@ -37,9 +37,13 @@ def accepted(night: Night) -> list[tuple[str, str]]:
 def unread(night: Night) -> list[Unread]:
     """Return what was not read of the checkout, each once."""
     gaps = night.rows(
-        "SELECT DISTINCT detail, reason FROM gaps WHERE starts_with(account_id, 'definitions:') ORDER BY ALL"
+        "SELECT DISTINCT regexp_replace(call, '^read ', ''), detail, reason FROM gaps "
+        "WHERE starts_with(account_id, 'definitions:') ORDER BY ALL"
     )
-    found = [Unread(what=detail, reason=reason) for detail, reason in gaps]
+    found = [
+        Unread(what=detail if call in detail else f"{call}: {detail}", reason=reason)
+        for call, detail, reason in gaps
+    ]
     references = night.rows(
         "SELECT DISTINCT coalesce(path || coalesce(':' || line, '') || ': ', '') || what FROM weaknesses "
         "WHERE code = 'unresolved-reference' AND starts_with(account_id, 'definitions:') ORDER BY ALL"
