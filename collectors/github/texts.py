@@ -15,6 +15,8 @@ import msgspec
 from scanner.collect.failures import Failure, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from collectors.github.facts import DefinitionFile, RepositoryFacts
     from collectors.github.scope import OrganizationScope
     from scanner.collect.memory import Memory
@@ -60,9 +62,9 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
             learn(scope.memory, file, held)
         return held
 
-    def called_by(self, repository: RepositoryFacts, file: DefinitionFile) -> list[DefinitionFile]:
-        """Return the files of the repository that a file calls, directly or through others, by path."""
-        files = {one.path: one for one in repository.files or ()}
+    def called_by(self, file: DefinitionFile, of: Sequence[DefinitionFile]) -> list[DefinitionFile]:
+        """Return the files of its repository that a file calls, directly or through others, by path."""
+        files = {one.path: one for one in of}
         found: dict[str, DefinitionFile] = {}
         queue = [file]
         while queue:
@@ -140,10 +142,9 @@ _CALLS = re.compile(r"""\buses["']?\s*:\s*["']?[.$]/(?P<path>[^\s"'#,}]*)""")
 
 
 def _calls(text: str) -> list[str]:
-    """Return the paths that a text calls in its own repository, without a slash at the end."""
-    return sorted(
-        {posixpath.normpath(match["path"] or ".").removeprefix(".") for match in _CALLS.finditer(text)}
-    )
+    """Return the paths that a text calls in its own repository, without a slash at the end; empty for its root."""
+    paths = {posixpath.normpath(match["path"] or ".") for match in _CALLS.finditer(text)}
+    return sorted("" if path == "." else path for path in paths)
 
 
 def _owner(text: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from collectors.definitions.definition import Problem
 from collectors.definitions.github.conditions import reached
 from collectors.definitions.github.steps import (
+    PRIVILEGED,
     RawJob,
     Workflow,
     WorkflowStep,
@@ -56,6 +57,8 @@ def agents_fed_by_strangers(
     workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Taint
 ) -> Iterator[Problem]:
     """Yield the steps that give text of strangers to an agent."""
+    if not PRIVILEGED & workflow.triggers.keys():
+        return
     agent = _AGENTS.get(step.action)
     script = step.run.text[:50_000] if step.run is not None else ""
     if agent is None and not _COMMAND.search(script):

@@ -33,7 +33,11 @@ def commands_from_strangers(
     workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Taint
 ) -> Iterator[Problem]:
     """Yield the lines of a script that run text of strangers, or pass it on where it may become an option."""
-    if step.run is None or not (PRIVILEGED | {"pull_request"}) & set(workflow.triggers):
+    if (
+        step.run is None
+        or "$" not in step.run.text
+        or not (PRIVILEGED | {"pull_request"}) & workflow.triggers.keys()
+    ):
         return
     env = literals(workflow.env, job.env, step.env)
     names = [

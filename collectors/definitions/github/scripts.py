@@ -236,7 +236,7 @@ def scripts(workflow: Workflow, job: RawJob, step: WorkflowStep, run: Scalar) ->
         if env_secrets
         else None
     )
-    kept = _in_files(script)
+    kept = _in_files(script) if "}" in script else set()
     for number, line in enumerate(script.split("\n")):
         if not _ECHO.search(line) or _HIDDEN.search(line) or number in kept:
             continue

@@ -80,6 +80,9 @@ def read_job(
         scripts = [*scripts, *resolved_jobs.lines(_inherited(resolved_jobs, node, part))]
     for item in items(node.get("run")):
         scripts = [*scripts, *resolved_jobs.lines(mapping(item).get("script"))]
+        called = text(mapping(item).get("step")) or text(mapping(item).get("func"))
+        if called is not None:
+            out.unresolved.append(Unresolved(line=item.line, what=f"the step {called} in job `{name}`"))
     for scalar in scripts:
         out.script(scalar, job=name, shell=shell, environment=shown)
         injections(out, scalar, name)

@@ -42,6 +42,8 @@ def unsafe_sources(script: str) -> Iterator[UnsafeSource]:
             what = _command(command.words)
             if what is not None:
                 yield UnsafeSource(command.line, what)
+    if "=" not in script or not _VARIABLE.search(script):
+        return
     for number, line in enumerate(script.split("\n")):
         match = _VARIABLE.search(line[:5_000]) if "=" in line and not line.lstrip().startswith("#") else None
         found = of_variable(match["name"], match["value"]) if match is not None else None

@@ -201,7 +201,7 @@ def _of_repository(context: _DefinitionContext) -> Generator[Record, None, dict[
 def _of_file(context: _DefinitionContext, file: DefinitionFile) -> Generator[Record, None, None]:
     """Yield a file's records, from memory if neither its content nor its context changed."""
     memory = context.scope.memory
-    called = [(one.path, one.oid) for one in context.files.called_by(context.repository, file)]
+    called = [(one.path, one.oid) for one in context.files.called_by(file, context.repository.files or ())]
     depends = (file.path, file.oid, context.token, context.for_file(file), called)
     key = hashlib.sha256(msgspec.json.encode(depends, order="deterministic")).hexdigest()
     known = memory.definition(key)
