@@ -254,9 +254,9 @@ class ReadCluster:
                 if self._reached(first, last) is not label["holds"]:
                     yield "it does not" if label["holds"] else "it does"
             case {"token": place, "mounted": mounted}:
-                shown = self.workload(place).tags.get("api_token")
+                shown = self.workload(place).tags.get("api_access")
                 if (shown == "mounted") is not mounted:
-                    yield f"api_token is {shown}"
+                    yield f"api_access is {shown}"
             case {"node": place, "reached": reached}:
                 shown = self.workload(place).tags.get("node_access")
                 if (shown is not None) is not reached:

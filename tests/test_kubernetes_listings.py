@@ -220,7 +220,7 @@ def test_a_pod_says_more_than_its_account_about_its_token(
         **({} if of_pod is None else {"automountServiceAccountToken": of_pod}),
     }
     cluster.add("v1", "Pod", "web", "shop", spec=spec, status={"phase": "Running"})
-    assert identities(read(cluster))["shop/web"].tags["api_token"] == expected
+    assert identities(read(cluster))["shop/web"].tags["api_access"] == expected
 
 
 def test_a_service_account_presents_its_subject_and_names_its_clouds(

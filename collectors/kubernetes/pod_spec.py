@@ -107,7 +107,7 @@ def access_tags(spec: PodSpec, account_mounts: bool | None) -> dict[str, str]:
     mounts = spec.automount_service_account_token
     if mounts is None:
         mounts = account_mounts is not False
-    tags = {"api_token": "mounted" if mounts else "off"}
+    tags = {"api_access": "mounted" if mounts else "off"}
     audiences = sorted(
         {
             part.service_account_token.audience
@@ -117,7 +117,7 @@ def access_tags(spec: PodSpec, account_mounts: bool | None) -> dict[str, str]:
         }
     )
     if audiences:
-        tags["token_audiences"] = ", ".join(audiences)[:200]
+        tags["audiences"] = ", ".join(audiences)[:200]
     if spec.host_network:
         tags["host_network"] = "yes"
     node = _node_access(spec)
