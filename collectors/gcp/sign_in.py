@@ -6,8 +6,11 @@ https://googleapis.dev/python/google-auth/latest/reference/google.auth.html
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanner.collect.answers import read_json
@@ -125,10 +128,36 @@ class GoogleAuth(TokenAuth):
         with IMPORTING:
             import google.auth
 
-        path = self._config.credentials_file
+        named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        path = self._config.credentials_file or (Path(named) if named else None)
         if path is not None:
-            credential, _ = google.auth.load_credentials_from_file(str(path), scopes=[SCOPE])  # type: ignore[no-untyped-call]  # untyped in this library
-        else:
-            sender: Any = self._sender
-            credential, _ = google.auth.default(scopes=[SCOPE], request=sender)
+            return _from_file(json.loads(path.read_text(encoding="utf-8")))
+        sender: Any = self._sender
+        credential, _ = google.auth.default(scopes=[SCOPE], request=sender)
         return credential
+
+
+def _from_file(info: dict[str, Any]) -> Any:
+    """Return the credential of a file by its type. Raises ValueError for one that is not read.
+
+    The library's loader of any type asks another host for a project first, and may run a program:
+    https://docs.cloud.google.com/docs/authentication/external/externally-sourced-credentials
+    """
+    with IMPORTING:
+        from google.auth import aws, identity_pool
+        from google.oauth2 import credentials, service_account
+
+    source = info.get("credential_source") or {}
+    match info.get("type"):
+        case "external_account" if "executable" in source:
+            raise ValueError("the credential runs a program, which the scanner does not")
+        case "external_account" if "regional_cred_verification_url" in source:
+            return aws.Credentials.from_info(info, scopes=[SCOPE])  # type: ignore[no-untyped-call]  # untyped in this library
+        case "external_account":
+            return identity_pool.Credentials.from_info(info, scopes=[SCOPE])  # type: ignore[no-untyped-call]  # untyped in this library
+        case "service_account":
+            return service_account.Credentials.from_service_account_info(info, scopes=[SCOPE])  # type: ignore[no-untyped-call]  # untyped in this library
+        case "authorized_user":
+            return credentials.Credentials.from_authorized_user_info(info, scopes=[SCOPE])  # type: ignore[no-untyped-call]  # untyped in this library
+        case other:
+            raise ValueError(f"a credential of the type {other} is not read")
