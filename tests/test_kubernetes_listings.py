@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import collectors.kubernetes
+from collectors.kubernetes.evaluator.ways import rbac_powers
 from sandbox.estate import FIRST_NIGHT
 from sandbox.kit.trial import FINGERPRINT
 from sandbox.kubernetes import open_sandbox
@@ -19,8 +20,10 @@ from scanner.records import (
     Control,
     Credential,
     Gap,
+    Grant,
     Identity,
     Link,
+    Policy,
     Record,
     Rollout,
     Secret,
@@ -439,3 +442,36 @@ def test_subjects_that_a_cloud_knows_are_joined_to_it(read: Callable[..., list[R
     assert {pair for pair in links(rows, "can_become") if pair[1] in {person, robot, "anna@acme.example"}} == {
         (f"entra:principal:{person}", person), (robot, robot),
     }  # fmt: skip
+
+
+def test_a_stored_night_evaluates_to_what_the_night_yielded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(as_of=FIRST_NIGHT, fingerprint=FINGERPRINT, cache=tmp_path, stopping=threading.Event())
+    with open_sandbox("company") as sandbox:
+        for name, value in sandbox.environment().items():
+            monkeypatch.setenv(name, value)
+        config = collectors.kubernetes.Config.model_validate(sandbox.section())
+        (target,) = collectors.kubernetes.targets(config, run)
+        rows = list(collectors.kubernetes.collect(target, config, run))
+
+    def results(given: list[Record]) -> dict[str, Record]:
+        ways = {way.id for way in rbac_powers().ways}
+        return {
+            row.id: row
+            for row in given
+            if isinstance(row, Grant)
+            or (isinstance(row, Link) and row.relation == "can_become" and row.evidence in ways)
+        }
+
+    stored = sorted(rows, key=lambda row: row.id)
+    policies = [row for row in stored if isinstance(row, Policy)]
+    again = list(collectors.kubernetes.evaluate(policies, stored, FIRST_NIGHT))
+    assert len(results(again)) > 200
+    assert results(again) == results(rows)
+    # Without a role, nobody has what it gave; what others have is the same.
+    gone = [row for row in policies if row.name != "platform:token-broker"]
+    less = results(list(collectors.kubernetes.evaluate(gone, stored, FIRST_NIGHT)))
+    assert {
+        row.why for number, row in results(again).items() if number not in less and isinstance(row, Link)
+    } == {"ClusterRoleBinding platform:token-broker allows create serviceaccounts/token in the whole cluster"}

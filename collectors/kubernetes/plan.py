@@ -122,12 +122,12 @@ def _content(scope: KubeScope, version: str) -> Iterator[Record]:
     estate = ClusterWorkloads(held, known, origins.classes)
     whole = yield from _kept(residents, controllers(scope, estate))
     if whole:
-        yield from releases(scope, estate)
+        yield from _noted(residents, releases(scope, estate))
     whole &= yield from _kept(residents, pods(scope, estate))
     if whole:
         yield from running(scope, estate)
     yield from nodes(scope, estate)
-    yield from delivery(scope, held, known, estate)
+    yield from _noted(residents, delivery(scope, held, known, estate))
     yield from _noted(residents, secrets(scope, held, known, estate, origins.secrets))
     yield from admission(scope, held.labels)
     yield from network_policies(scope, held.labels)

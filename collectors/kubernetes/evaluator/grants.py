@@ -64,7 +64,7 @@ class ClusterRoles:
             role = self._roles.get(key)
             if role is None:
                 return None
-            sum_of = (other for (namespace, _), other in self._roles.items() if not namespace)
+            sum_of = (other for (namespace, _), other in sorted(self._roles.items()) if not namespace)
             self._rules[key] = gathered(role, sum_of)
         return self._rules[key]
 
@@ -86,12 +86,13 @@ class ClusterRoles:
         return frozenset(found)
 
     def granted(self) -> Iterator[GrantedRole]:
-        """Yield a grant for each subject of each binding."""
+        """Yield a grant for each subject of each binding, in an order that does not depend on how they were listed."""
+        bindings = sorted(self.bindings, key=lambda one: (one.namespace, one.name, one.id))
         held: dict[BoundSubject, list[StoredBinding]] = {}
-        for binding in self.bindings:
+        for binding in bindings:
             for subject in binding.subjects:
                 held.setdefault(subject, []).append(binding)
-        for binding in self.bindings:
+        for binding in bindings:
             for subject in binding.subjects:
                 yield self._granted(binding, subject, held[subject])
 
