@@ -42,6 +42,7 @@ faults: $(READY) ## every endpoint against every fault, resumable; COLLECTOR=git
 
 lock: $(READY) ## resolve requirements.lock anew
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra all --group dev --upgrade pyproject.toml -o requirements.lock
+	echo hatchling==1.33.0 | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock pyproject.toml - -o requirements-check.lock
 
 clean:
 	rm -rf $(VENV) .cache demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,10 +24,18 @@ _REACHED = """
 def reach_changes(before: Night | None, after: Night) -> list[ReachChange]:
     """Return what the pipelines of the checkout reach in ``after`` and not in ``before``, administrators first.
 
-    A power that outsiders can now use counts as new. Without ``before``, everything that they reach is returned.
+    A power that outsiders can now use counts as new. An administrator's other powers are left out. Without ``before``,
+    everything that they reach is returned.
     """
     known = {_key(row) for row in before.dicts(_REACHED)} if before is not None else set()
-    return [_change(row) for row in after.dicts(_REACHED) if _key(row) not in known]
+    rows = list(after.dicts(_REACHED))
+    administered = {(row["identity_id"], row["account_id"]) for row in rows if row["power"] == "admin"}
+    return [
+        _change(row)
+        for row in rows
+        if _key(row) not in known
+        and (row["power"] == "admin" or (row["identity_id"], row["account_id"]) not in administered)
+    ]
 
 
 def _key(row: dict[str, Any]) -> tuple[str, str, str, bool]:

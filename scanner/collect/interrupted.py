@@ -60,7 +60,9 @@ def check_resumed(info: RunInfo, ledger: Ledger, *, digest: str, selected: bool,
             f"{later[-1].run_id} was sealed after {info.run_id} was begun. Run without --resume to start over."
         )
     hours = (now - info.as_of).total_seconds() / 3600
-    log.warning(
+    log.log(
+        # A snapshot that another step of this process has begun is not old.
+        logging.WARNING if hours else logging.DEBUG,
         "resuming an interrupted run; the night keeps its date",
         extra={
             "run": info.run_id,
