@@ -108,3 +108,11 @@ def test_a_branch_name_handed_to_a_script_through_a_parameter(value: str, severi
     problems = [one for one in found.problems if one.code == "template-injection"]
     assert [one.severity for one in problems] == severities
     assert [found.callers(one.line) for one in problems] == [["azure-pipelines.yml:2"]] * len(severities)
+
+
+def test_loops_in_loops_end() -> None:
+    lines = [f"parameters: [{{name: x, type: object, default: {list(range(50))}}}]", "steps:"]
+    lines += ["  " * (2 * level + 1) + f"- ${{{{ each i{level} in parameters.x }}}}:" for level in range(15)]
+    lines += ["  " * 31 + f"- script: echo {n}" for n in range(200)]
+    found = read("\n".join(lines) + "\n")
+    assert found.jobs

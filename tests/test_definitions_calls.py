@@ -307,3 +307,11 @@ def test_a_secret_under_another_name_is_the_callers_as_well() -> None:
     assert (
         brought(read(caller("    secrets: inherit\n"), called=called(keys))) == []
     )  # reported for the called file
+
+
+def test_many_calls_of_a_large_file_end() -> None:
+    large = called("      - run: echo\n", top=f"notes: [{'0,' * 60_000}0]\n")
+    main = "on: push\njobs:\n" + "".join(f"  j{n}: {{uses: ./{CALLED}}}\n" for n in range(100))
+    found = read(main, called=large)
+    assert any("larger than is read" in one.what for one in found.unresolved)
+    assert sum(job.followed for job in found.jobs) < 10

@@ -64,7 +64,7 @@ class CalledDefinitions:
         self.inside = "" if inside == "." else inside
         self._files = files
         self._texts: dict[tuple[CalledRepository, str], str | DefinitionError] = {}
-        self._roots: dict[tuple[CalledRepository, str], Mapping] = {}
+        self._roots: dict[tuple[CalledRepository, str], tuple[Mapping, int]] = {}
         self._alone: dict[tuple[CalledRepository, str], dict[tuple[str, str, int | None, str], int]] = {}
 
     def read(self, repository: CalledRepository, path: str) -> str:
@@ -89,15 +89,15 @@ class CalledDefinitions:
             return False
         return True
 
-    def root(self, repository: CalledRepository, path: str) -> Mapping:
-        """Return a file's content. Raises `DefinitionError`."""
+    def root(self, repository: CalledRepository, path: str) -> tuple[Mapping, int]:
+        """Return a file's content, and its number of nodes. Raises `DefinitionError`."""
         place = (repository, path)
         if place not in self._roots:
             documents = read(self.read(repository, path))
             found = documents[0].root if documents else None
             if not isinstance(found, Mapping):
                 raise DefinitionError("malformed", "it is not a mapping")
-            self._roots[place] = found
+            self._roots[place] = (found, documents[0].size)
         return self._roots[place]
 
     def alone(

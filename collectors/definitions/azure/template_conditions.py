@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, mapping, replaced
+from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, mapping, replaced, scalars
 
 if TYPE_CHECKING:
     from collectors.definitions.yaml_nodes import Node
@@ -120,8 +120,10 @@ class _Resolver:
                 }
                 for key, value in held.pairs
             ]
-        if len(choices) > _MOST_ITEMS:
+        cost = len(choices) * sum(1 for _ in scalars(body))
+        if len(choices) > _MOST_ITEMS or self.made + cost > _MOST_NODES:
             return None
+        self.made += cost
         return [self.node(_with(body, parts), depth + 1) for parts in choices]
 
 

@@ -18,7 +18,7 @@ from collectors.definitions.definition import FILE, DefinitionError, Unresolved
 from collectors.definitions.github.expressions import condition
 from collectors.definitions.github.passed_values import Passed, is_never
 from collectors.definitions.github.steps import OWN_PREFIXES, RawJob, WorkflowStep, steps_of
-from collectors.definitions.yaml_nodes import Mapping, Scalar, mapping, text
+from collectors.definitions.yaml_nodes import MAX_NODES, Mapping, Scalar, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _LEVELS = 10
 _MOST = 200
 """Calls that are followed: a run has at most 50 called workflows, each with its actions."""
-_MOST_STEPS = 5_000
 
 
 class Calls:
@@ -42,6 +41,7 @@ class Calls:
         self.unresolved: list[Unresolved] = []
         self._places: dict[int, tuple[CalledRepository, str]] = {}
         self._actions = 0
+        self._nodes = 0
 
     @contextmanager
     def entered(self, name: str, ref: str | None, line: int) -> Iterator[tuple[int, Mapping]]:
@@ -52,7 +52,11 @@ class Calls:
         with self.files.entered(repository, path, line) as (number, source):
             self.lines[number] = source.splitlines()
             self._places[number] = (repository, path)
-            yield number, self.known.root(repository, path)
+            root, size = self.known.root(repository, path)
+            self._nodes += size
+            if self._nodes > MAX_NODES:
+                raise DefinitionError("truncated", "the called files are larger than is read")
+            yield number, root
 
     def _place(self, name: str, ref: str | None) -> tuple[CalledRepository, str]:
         if "${{" in name:

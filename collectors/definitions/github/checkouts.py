@@ -62,7 +62,7 @@ _RUNNING_ACTIONS = frozenset(
         "chromaui/action", "cypress-io/github-action", "devcontainers/ci", "docker/bake-action", "docker/build-push-action",
         "github/codeql-action/autobuild", "golangci/golangci-lint-action", "goreleaser/goreleaser-action",
         "gradle/gradle-build-action", "helm/chart-testing-action", "hynek/build-and-inspect-python-package",
-        "mansagroup/nrwl-nx-action", "mshick/add-pr-comment", "nick-fields/retry", "oxsecurity/megalinter", "pre-commit/action",
+         "nick-fields/retry", "oxsecurity/megalinter", "pre-commit/action",
         "preactjs/compressed-size-action", "pulumi/actions", "pyo3/maturin-action", "pypa/cibuildwheel", "reviewdog/action-eslint",
         "super-linter/super-linter", "treosh/lighthouse-ci-action", "tox-dev/action-pre-commit-uv", "withastro/action",
     )

@@ -184,12 +184,16 @@ def _publishing(job: RawJob, script: str) -> Iterator[tuple[str, int]]:
     """Yield service and offset of the commands that publish to a public registry."""
     if len(script) > MAX_SCRIPT or _OTHER_REGISTRY.search(script):
         return
-    named = [step.input("registry-url") for step in job.steps if step.action == "actions/setup-node"]
-    private = any(url is not None and "registry.npmjs.org" not in url.text for url in named)
     for match in _PUBLISH.finditer(script):
         service = match.lastgroup
-        if service is not None and not (private and service == "npm"):
+        if service is not None and not (service == "npm" and _has_private_registry(job)):
             yield service, match.start(service)
+
+
+def _has_private_registry(job: RawJob) -> bool:
+    """Return whether a job sets up npm for another registry than the public one."""
+    named = [step.input("registry-url") for step in job.steps if step.action == "actions/setup-node"]
+    return any(url is not None and "registry.npmjs.org" not in url.text for url in named)
 
 
 def stored_publishing(line: int, job: str, service: str) -> Problem:
