@@ -163,10 +163,22 @@ def test_a_deny_policy_takes_what_it_names_and_says_where_it_may() -> None:
         "exceptionPrincipals": ME,
     }
     assert _tokens(_denied(everyone_but_me)) == [("escalation", "high")]
+    for place, level in (
+        ("projects/100", "read"),
+        ("folders/2", "read"),
+        ("organizations/1", "read"),
+        ("folders/9", "escalation"),
+    ):
+        all_of_it = [f"principalSet://cloudresourcemanager.googleapis.com/{place}/type/ServiceAccount"]
+        assert _tokens(_denied({**DENIED, "deniedPrincipals": all_of_it})) == [(level, "high")], place
     wild = {"deniedPrincipals": ME, "deniedPermissions": ["iam.googleapis.com/serviceAccounts.*"]}
     assert _tokens(_denied(wild)) == []
     but = {**wild, "exceptionPermissions": ["iam.googleapis.com/serviceAccounts.getAccessToken"]}
     assert _tokens(_denied(but)) == [("escalation", "high")]
+    pool = "principalSet://iam.googleapis.com/projects/100/locations/global/workloadIdentityPools/ci/*"
+    assert _tokens(_denied({**DENIED, "deniedPrincipals": [pool]})) == [("escalation", "high")], (
+        "no account is in a pool"
+    )
     # Who is in a group is not known, nor which tags a resource has.
     assert _tokens(_denied({**DENIED, "deniedPrincipals": ["principalSet://goog/group/x@acme.example"]})) == [
         ("escalation", "low")
@@ -197,7 +209,12 @@ def test_permissions_of_deny_policies_have_another_form() -> None:
 
 def test_a_boundary_that_leaves_the_resource_out_makes_a_grant_doubtful() -> None:
     # https://docs.cloud.google.com/iam/docs/principal-access-boundary-policies
-    for resource, confidence in (("folders/9", "low"), ("folders/2", "high"), ("organizations/1", "high")):
+    for resource, confidence in (
+        ("folders/9", "low"),
+        ("projects/100", "high"),
+        ("projects/acme", "high"),
+        ("organizations/1", "high"),
+    ):
         estate = GoogleEstate()
         estate.role("roles/takes", "iam.serviceAccounts.getAccessToken")
         estate.bind(

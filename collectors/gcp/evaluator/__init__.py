@@ -63,7 +63,7 @@ class PolicyEvaluation:
                     pass
         self._providers = providers_of(federation)
         self._bindings = BindingEvaluator(
-            estate, roles, denies, Boundaries(limits), as_of=as_of, unused=unused
+            estate, roles, denies, Boundaries(limits, estate), as_of=as_of, unused=unused
         )
         self._as_of = as_of
         self.members: dict[str, tuple[PolicyMember, str]] = {}

@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from collectors.gcp.names import CONTAINERS, folder_id, organization_id, part, project_id
+from collectors.gcp.names import CONTAINERS, folder_id, organization_id, project_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from collectors.gcp.evaluator.estate import GcpEstate
     from scanner.records import Policy
 
 
 class Boundaries:
     """The boundaries of an organization, by whom they are bound to."""
 
-    def __init__(self, policies: Iterable[Policy]) -> None:
+    def __init__(self, policies: Iterable[Policy], estate: GcpEstate) -> None:
+        self._estate = estate
         eligible: dict[str, frozenset[str]] = {}
         bound: list[tuple[str, str]] = []
         for policy in policies:
@@ -41,18 +43,22 @@ class Boundaries:
         ``principal`` are the accounts and pools that the principal belongs to, ``resource_chain`` the accounts of the resource.
         Several boundaries are a union. One whose policy was not read is taken not to contain it.
         """
-        sets = [eligible for target, eligible in self._bound if _account_of(target) in principal]
+        sets = [eligible for target, eligible in self._bound if self._account_of(target) in principal]
         return bool(sets) and not any(
-            _account_of(one) in resource_chain for eligible in sets for one in eligible or ()
+            self._account_of(one) in resource_chain for eligible in sets for one in eligible or ()
         )
 
-
-def _account_of(name: str) -> str:
-    """Return the account of ``//cloudresourcemanager.googleapis.com/projects/P``; of a pool, its name."""
-    if not name.startswith(CONTAINERS):
-        return name.removeprefix("//iam.googleapis.com/")
-    for kind, make in (("projects", project_id), ("folders", folder_id), ("organizations", organization_id)):
-        found = part(name, kind)
-        if found:
-            return make(found)
-    return name
+    def _account_of(self, name: str) -> str:
+        """Return the account of ``//cloudresourcemanager.googleapis.com/projects/P``, by ID or number; of a pool, its name."""
+        if not name.startswith(CONTAINERS):
+            return name.removeprefix("//iam.googleapis.com/")
+        kind, _, found = name.removeprefix(CONTAINERS).partition("/")
+        match kind:
+            case "projects":
+                return self._estate.project_of_number(found) or project_id(found)
+            case "folders":
+                return folder_id(found)
+            case "organizations":
+                return organization_id(found)
+            case _:
+                return name

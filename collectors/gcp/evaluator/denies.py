@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 
 _SERVICES = {"cloudresourcemanager": "resourcemanager", "sqladmin": "cloudsql"}
 """Services whose permissions have another prefix in roles."""
-_OPAQUE = ("group:", "principalSet://", "domain:")
-"""Principals whose members are not all known here."""
+
+
+def _may_contain(principals: frozenset[str], member: str) -> bool:
+    """Return whether a principal may be in one of some sets whose members are not all known here.
+
+    Which service accounts are in the set of a project, folder or organization is known; only a federated principal is in a pool.
+    """
+    federated = member.startswith("principal")
+    return any(
+        one.startswith(("group:", "domain:", "principalSet://goog/"))
+        or (federated and one.startswith("principalSet://") and not one.endswith("/type/ServiceAccount"))
+        for one in principals
+    )
 
 
 class DenyRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +57,8 @@ class DenyRule(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if not self.principals & known:
             # A member of a group may be denied, which is not known here.
-            return None if any(one.startswith(_OPAQUE) for one in self.principals) else False
-        unsure = self.conditional or any(one.startswith(_OPAQUE) for one in self.exceptions)
+            return None if _may_contain(self.principals, member) else False
+        unsure = self.conditional or _may_contain(self.exceptions, member)
         return None if unsure else True
 
 

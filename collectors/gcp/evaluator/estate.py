@@ -23,6 +23,7 @@ class GcpEstate:
     def __init__(self) -> None:
         self._parents: dict[str, str] = {}
         self._numbers: dict[str, str] = {}
+        self._of_project: dict[str, str] = {}
         self._by_email: dict[str, Identity] = {}
         self._by_id: dict[str, Identity] = {}
         self._workloads: dict[str, Identity] = {}
@@ -39,6 +40,7 @@ class GcpEstate:
                     self._parents[record.id] = record.parent_id
                 if record.kind == "gcp-project" and record.native_id:
                     self._numbers[record.native_id] = record.id
+                    self._of_project[record.id] = record.native_id
                 if record.issuer is not None and record.parent_id is not None:
                     self._issuers[record.parent_id].append(record)
             case Identity(kind="gcp-service-account", address=str(email)):
@@ -70,6 +72,14 @@ class GcpEstate:
     def project_of_number(self, number: str) -> str | None:
         """Return the `Account.id` of a project by its number."""
         return self._numbers.get(number)
+
+    def container(self, account: str) -> str | None:
+        """Return ``projects/NUMBER``, ``folders/NUMBER`` or ``organizations/NUMBER`` of an account, as principals write it."""
+        _, kind, number = f"{account}::".split(":", 2)
+        number = number.removesuffix("::")
+        if kind == "project":
+            return f"projects/{self._of_project.get(account, number)}"
+        return f"{kind}s/{number}" if kind in {"folder", "organization"} else None
 
     def account(self, email: str) -> Identity | None:
         """Return a service account by its email address."""

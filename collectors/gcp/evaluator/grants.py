@@ -214,15 +214,10 @@ class BindingEvaluator:
                 doubtful |= hit
         return permissions, frozenset(doubtful) & permissions
 
-    @staticmethod
-    def _account_sets(sets: frozenset[str]) -> list[str]:
+    def _account_sets(self, sets: frozenset[str]) -> list[str]:
         """Return the principal sets of all service accounts of some accounts, as policies write them."""
-        found = []
-        for account in sets:
-            _, kind, number = f"{account}::".split(":", 2)
-            if kind in {"project", "folder", "organization"}:
-                found.append(f"principalSet:{CONTAINERS}{kind}s/{number.rstrip(':')}/type/ServiceAccount")
-        return found
+        containers = (self._estate.container(account) for account in sets)
+        return [f"principalSet:{CONTAINERS}{one}/type/ServiceAccount" for one in containers if one]
 
 
 def _matters(permissions: frozenset[str], doubtful: frozenset[str], level: Level) -> bool:
