@@ -475,3 +475,18 @@ def test_a_stored_night_evaluates_to_what_the_night_yielded(
     assert {
         row.why for number, row in results(again).items() if number not in less and isinstance(row, Link)
     } == {"ClusterRoleBinding platform:token-broker allows create serviceaccounts/token in the whole cluster"}
+
+
+def test_an_exception_bypasses_the_policy_that_it_names(read: Callable[..., list[Record]]) -> None:
+    cluster = empty("shop")
+    for name in ("digests", "other"):
+        rules = [{"name": "v", "validate": {"failureAction": "Enforce"}}]
+        cluster.add("kyverno.io/v1", "ClusterPolicy", name, spec={"rules": rules})
+    lifted = [{"policyName": "digests", "ruleNames": ["v"]}]
+    cluster.add("kyverno.io/v2", "PolicyException", "legacy", "shop", spec={"exceptions": lifted})
+    found = {
+        row.name: row.bypass
+        for row in read(cluster)
+        if isinstance(row, Control) and row.kind == "admission-policy"
+    }
+    assert found == {"digests": ["PolicyException shop/legacy"], "other": []}

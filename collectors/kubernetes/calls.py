@@ -54,7 +54,7 @@ ADMISSION = _of(
     "validatingadmissionpolicybindings",
     "validatingwebhookconfigurations",
 )
-KYVERNO = _of("kyverno.io", "v1", "clusterpolicies", "policies", custom=True)
+KYVERNO = _of("kyverno.io", "v1", "clusterpolicies", "policies", "policyexceptions", custom=True)
 KYVERNO_CEL = _of("policies.kyverno.io", "v1", "imagevalidatingpolicies", "validatingpolicies", custom=True)
 POLICY_CONTROLLER = _of("policy.sigstore.dev", "v1beta1", "clusterimagepolicies", custom=True)
 GATEKEEPER = "constraints.gatekeeper.sh"

@@ -44,6 +44,7 @@ KINDS: dict[str, frozenset[str]] = {
 PARTS: dict[str, frozenset[str]] = {
     "identities": frozenset(("token-issuer",)),
     "links": frozenset(("can_become", "deploys", "member_of", "runs_as")),
+    "controls": frozenset(("policy-exception",)),
     "secrets": frozenset(("external-secret",)),
 }
 

@@ -277,7 +277,7 @@ def _kyverno(cluster: Cluster) -> None:
     cluster.add(
         "kyverno.io/v2",
         "PolicyException",
-        "debug",
+        "debug-2026",
         "support",
         spec={
             "exceptions": [{"policyName": "disallow-privileged", "ruleNames": ["disallow-privileged"]}],

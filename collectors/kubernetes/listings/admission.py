@@ -56,10 +56,18 @@ def admission(scope: KubeScope, labels: Mapping[str, Mapping[str, str]]) -> Iter
         table="controls",
         kind="admission-webhook",
     )
+    excepted: dict[str, list[str]] = {}
+    yield from scope.listed(
+        KYVERNO["policyexceptions"],
+        lambda item: _exception(item, excepted),
+        table="controls",
+        kind="policy-exception",
+        loses=("controls/admission-policy", "controls/image-policy"),
+    )
     for name in ("clusterpolicies", "policies"):
         yield from scope.listed(
             KYVERNO[name],
-            lambda item: _kyverno(scope, item),
+            lambda item: _kyverno(scope, item, excepted),
             table="controls",
             kind="admission-policy",
             fills=("controls/image-policy",),
@@ -148,7 +156,15 @@ def _left_out(selector: Any) -> list[str]:
     ]
 
 
-def _kyverno(scope: KubeScope, item: Any) -> Iterator[Record]:
+def _exception(item: Any, excepted: dict[str, list[str]]) -> Iterator[Record]:
+    """Take note of the policies that an exception lifts: https://kyverno.io/docs/exceptions/"""
+    _, name = _identity(item)
+    for one in item["spec"].get("exceptions") or ():
+        excepted.setdefault(str(one.get("policyName") or ""), []).append(f"PolicyException {name}")
+    yield from ()
+
+
+def _kyverno(scope: KubeScope, item: Any, excepted: Mapping[str, list[str]]) -> Iterator[Record]:
     uid, name = _identity(item)
     spec = item["spec"]
     rules = [one for one in spec.get("rules") or () if one.get("validate") or one.get("verifyImages")]
@@ -174,7 +190,7 @@ def _kyverno(scope: KubeScope, item: Any) -> Iterator[Record]:
     ]
     yield control(
         scope, "image-policy" if images else "admission-policy", uid, name, enforcement=enforcement, detail=detail,
-        stage="deploy", bypass=overrides,
+        stage="deploy", bypass=[*overrides, *excepted.get(name, ())],
     )  # fmt: skip
 
 
