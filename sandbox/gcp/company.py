@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.estate import GITHUB_ORG, GITHUB_ORG_ID, GOOGLE_DOMAIN, GOOGLE_ORGANIZATION
+from sandbox.gcp.company_delivery import delivery, stores
 from sandbox.gcp.company_projects import Projects
-from sandbox.gcp.company_workloads import delivery, stores, workloads
+from sandbox.gcp.company_workloads import workloads
 from sandbox.gcp.organization import GITHUB, GoogleOrganization, ago
 from sandbox.gcp.roles import predefined
 
