@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collectors.azure_devops.directory import DevOpsDirectory, DevOpsPrincipal
     from collectors.azure_devops.evaluator import AccessLists, Holding
     from collectors.azure_devops.permissions import Namespace
+    from scanner.collect.failures import SourceError
     from scanner.records import Power, Record
 
 _READING = frozenset(("read", "read-data"))
@@ -46,9 +47,15 @@ _BYPASS = ("PolicyExempt", "PullRequestBypassPolicy")
 class DevOpsAccess:
     """What was read of an organization's permissions, and who holds what."""
 
-    def __init__(self, lists: dict[str, AccessLists], directory: DevOpsDirectory) -> None:
-        """``lists`` are by the ID of the namespace, without those that could not be read."""
+    def __init__(
+        self,
+        lists: dict[str, AccessLists],
+        directory: DevOpsDirectory,
+        unread: Sequence[tuple[Namespace, SourceError]] = (),
+    ) -> None:
+        """``lists`` are by the ID of the namespace, ``unread`` the namespaces that could not be read."""
         self.lists = lists
+        self.unread = unread
         self.directory = directory
         self.held: dict[str | None, list[tuple[DevOpsPrincipal, Holding, SecuredPlace]]] = {}
         self.mentioned: dict[str | None, dict[str, dict[str, str]]] = {}

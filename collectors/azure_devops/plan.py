@@ -137,9 +137,9 @@ def _access(
     lists = yield from access_lists.access_lists(scope)
     origins = yield from identities.entra_groups(scope)
     accounts = {one.id: one.account_id for one in projects}
-    known = yield from identities.directory(scope, lists.values(), accounts, origins, users)
+    known = yield from identities.directory(scope, lists.read.values(), accounts, origins, users)
     if known is None:
         return None
-    access = DevOpsAccess(lists=lists, directory=known)
+    access = DevOpsAccess(lists=lists.read, directory=known, unread=lists.unread)
     yield from permission_grants(scope, access, None, {}, scope.organization)
     return access

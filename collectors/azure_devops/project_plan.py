@@ -28,8 +28,8 @@ from collectors.azure_devops.permissions import ENDPOINTS
 from collectors.azure_devops.scope import DevOpsProjectFacts, DevOpsScope, connection, repository
 from collectors.azure_devops.task_groups import task_groups
 from collectors.azure_devops.unlisted import Watch, unlisted
-from scanner.collect.failures import SourceError
-from scanner.collect.listings import with_coverage
+from scanner.collect.failures import Failure, SourceError
+from scanner.collect.listings import gap, with_coverage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -76,8 +76,10 @@ def permission_grants(
     where: str,
 ) -> Iterator[Record]:
     """Yield who holds what in a project, or, for None, in the organization itself."""
-    for lists in access.lists.values():
-        space = lists.namespace
+    for space, failure in (
+        *((lists.namespace, None) for lists in access.lists.values()),
+        *access.unread,
+    ):
         if project is not None and "project" not in space.tokens:
             continue
         request = scope.request(
@@ -87,6 +89,10 @@ def permission_grants(
             item=space.name,
             needs=access_lists.NEEDS,
         )
+        if failure is not None:
+            reason = Failure(reason=failure.reason, detail=failure.detail, needs=failure.needs)
+            yield gap(request, reason)
+            continue
         yield from with_coverage(
             grants(access, project, space.id, scope.account_id, names=names, where=where), request
         )

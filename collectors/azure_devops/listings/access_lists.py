@@ -36,8 +36,17 @@ _LOSES = (
 NEEDS = 'Reader of each project, and "View instance-level information" of the organization'
 
 
-def access_lists(scope: DevOpsScope) -> Generator[Record, None, dict[str, AccessLists]]:
-    """Return the lists of every namespace, by its ID. One that could not be read is not in the answer.
+class ListedNamespaces(msgspec.Struct, frozen=True, kw_only=True):
+    """The access control lists of an organization, by namespace."""
+
+    read: dict[str, AccessLists]
+    """By the ID of the namespace."""
+    unread: list[tuple[Namespace, SourceError]]
+    """Those that could not be read: what they grant in each project is unknown as well."""
+
+
+def access_lists(scope: DevOpsScope) -> Generator[Record, None, ListedNamespaces]:
+    """Return the lists of every namespace.
 
     The bits of permissions are those that the organization lists; where it lists none, those that are documented.
     """
@@ -68,20 +77,31 @@ def access_lists(scope: DevOpsScope) -> Generator[Record, None, dict[str, Access
         for one in namespaces()
     ]
     found = yield from side_by_side([_lists(scope, one) for one in known], scope.config.workers)
-    return {one.namespace.id: one for one in found if one is not None}
+    return ListedNamespaces(
+        read={one.namespace.id: one for one in found if isinstance(one, AccessLists)},
+        unread=[one for one in found if isinstance(one, tuple)],
+    )
 
 
-def _lists(scope: DevOpsScope, namespace: Namespace) -> Generator[Record, None, AccessLists | None]:
+def _lists(
+    scope: DevOpsScope, namespace: Namespace
+) -> Generator[Record, None, AccessLists | tuple[Namespace, SourceError] | None]:
     path = scope.path(CALL, namespace=namespace.id)
+    failed: list[tuple[Namespace, SourceError]] = []
 
     def read() -> Generator[Record, None, AccessLists]:
-        items = scope.client.items(path, {**VERSION, "recurse": "true"}, paginator=WHOLE)
-        lists = [_list(item, namespace) for item in items]
+        try:
+            items = scope.client.items(path, {**VERSION, "recurse": "true"}, paginator=WHOLE)
+            lists = [_list(item, namespace) for item in items]
+        except SourceError as exc:
+            failed.append((namespace, exc))
+            raise
         yield from ()
         return AccessLists(namespace, lists)
 
     request = scope.request("grants", f"GET {CALL}", kind="access-lists", needs=NEEDS, item=namespace.name)
-    return (yield from with_coverage(read(), request, loses=_LOSES))
+    found = yield from with_coverage(read(), request, loses=_LOSES)
+    return found if found is not None else failed[0] if failed else None
 
 
 def _list(item: dict[str, Any], namespace: Namespace) -> AccessList:

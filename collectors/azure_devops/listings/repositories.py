@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.azure_devops.calls import VERSION, WHOLE
+from collectors.azure_devops.facts import CHECK_KINDS
 from collectors.azure_devops.scope import PROVIDER, repository
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
@@ -67,7 +68,7 @@ def repositories(
         needs=NEEDS,
         parameters=VERSION,
         paginator=WHOLE,
-        loses=("controls/branch-protection",),
+        loses=("controls/branch-protection", *(f"controls/{kind}" for kind in CHECK_KINDS)),
     )
     return found
 
