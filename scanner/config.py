@@ -28,6 +28,7 @@ from scanner.document import nearest
 from scanner.framework_names import CITED_BY_DEFAULT, EVERY_FRAMEWORK, framework_names
 from scanner.plugins import report_config, report_names
 from scanner.records import Severity  # noqa: TC001  pydantic reads the annotations at run time
+from scanner.regular_file import read_settings
 from scanner.secrets.configured import remember
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class SecretRef:
             value = os.environ.get(self._where, "")
         else:
             try:
-                value = Path(self._where).read_text(encoding="utf-8")
+                value = read_settings(Path(self._where))
             except OSError as exc:
                 raise SecretMissingError(f"{self.reference}: {exc.strerror}") from None
         if not value.strip():

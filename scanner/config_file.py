@@ -16,6 +16,7 @@ from scanner.config import ReportSettings, SecretRef, Section, Settings, reports
 from scanner.config_problems import invalid_places
 from scanner.document import Document, DocumentError, nearest
 from scanner.plugins import collector_names, load_collector, report_config
+from scanner.regular_file import LARGEST, read_regular
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -51,7 +52,7 @@ def load(path: Path) -> Loaded:
     What it says of rules is checked with the rules, in `scanner.pipeline.inputs`.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path, LARGEST, follow=True)
         document = Document(path, raw.decode("utf-8-sig"))
     except OSError as exc:
         advice = "Run `sprawlscan example > config.yaml` to create one, or use --config to name another file."

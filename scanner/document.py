@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args, ge
 import msgspec
 import yaml
 
+from scanner.regular_file import read_settings
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -136,7 +138,7 @@ class Document:
 def read_document(path: Path) -> Document:
     """Read a YAML file. Raises `DocumentError`."""
     try:
-        return Document(path, path.read_text(encoding="utf-8"))
+        return Document(path, read_settings(path))
     except OSError as exc:
         raise DocumentError([f"{path}: {exc.strerror}"]) from None
     except UnicodeDecodeError as exc:

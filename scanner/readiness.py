@@ -109,6 +109,8 @@ def _wrong(value: Any, where: Where, *, folders: bool) -> Iterator[tuple[Where, 
 def _absent(path: Path, where: Where) -> Iterator[tuple[Where, str]]:
     if not path.exists():
         yield where, f"{path} does not exist; correct the path, or create it"
+    elif not (path.is_file() or path.is_dir()):
+        yield where, f"{path} is neither a file nor a folder"
 
 
 def _unreadable(

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collectors.definitions.checkout import Config
-from collectors.definitions.regular_file import NotRegularError, read_regular
 from collectors.definitions.remote import remote_of
 from scanner.analyze.steps import AnalyzeSettings, analyze
+from scanner.command.cli import app
 from scanner.pipeline.stopping import stop_requests
+from scanner.regular_file import NotRegularError, read_regular
 from scanner.snapshot import read_manifest
 from scanner.stop import ENDING_SECONDS, Stop, StoppedError
 from tests.checkout_nights import Checkout, on, run_of
@@ -202,6 +203,32 @@ def test_only_regular_files_are_read_and_only_so_far(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"loop|symbolic"):
         read_regular(tmp_path / "link", 10)
     assert len(read_regular(tmp_path / "link", 10, follow=True)) == 10
+
+
+@pytest.mark.parametrize("what", ["exceptions", "owners", "rules", "secret", "ca_bundle", "config.yaml"])
+def test_a_pipe_in_place_of_a_setting_is_refused(
+    tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rules").mkdir()
+    path = {"rules": tmp_path / "rules" / "mine.yaml"}.get(what, tmp_path / what)
+    section: dict[str, Any] = {"paths": ["."]}
+    given: dict[str, dict[str, Any]] = {
+        "exceptions": {"exceptions": what},
+        "owners": {"owners": what},
+        "rules": {"rules": {"custom": what}},
+        "secret": {"notify": {"webhook": f"${{file:{path}}}"}},
+        "ca_bundle": {"notify": {"ca_bundle": what}},
+    }
+    document = {"collectors": {"definitions": section}, **given.get(what, {})}
+    if what != "config.yaml":
+        (tmp_path / "config.yaml").write_text(json.dumps(document))
+    pipe(path)
+    with pytest.raises(SystemExit) as ended:
+        app(["check-config", "--config", str(tmp_path / "config.yaml")])
+    said = "".join(capsys.readouterr())
+    assert ended.value.code == 2
+    assert path.name in said
+    assert "not a regular file" in said or "neither a file nor a folder" in said
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,6 @@ from collectors.definitions.context import Context
 from collectors.definitions.definition import DefinitionError
 from collectors.definitions.formats import format_by_content, format_of, parse
 from collectors.definitions.records import definition_records
-from collectors.definitions.regular_file import read_regular
 from collectors.definitions.remote import Remote, remote_of
 from collectors.definitions.tokens import server_issuer
 from collectors.definitions.unread_systems import unread_content, unread_system
@@ -35,6 +34,7 @@ from scanner.collect.failures import Failure, SourceError
 from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.config import Section
 from scanner.records import TABLE_OF, Account, Coverage, Record
+from scanner.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.definitions.regular_file import read_regular
+from scanner.regular_file import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path

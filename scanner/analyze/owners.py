@@ -20,6 +20,7 @@ import msgspec
 
 from scanner.document import DocumentError
 from scanner.glob import is_glob, like_pattern
+from scanner.regular_file import read_settings
 from scanner.stated import stated
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class OwnerLine(msgspec.Struct, frozen=True, kw_only=True):
 def read_owners(path: Path) -> list[OwnerLine]:
     """Read an ownership file. Raises `DocumentError`. Lines without an owner are ignored."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_settings(path, "utf-8-sig")
     except OSError as exc:
         raise DocumentError([f"{path}: {exc.strerror}; see `owners` in config.yaml"]) from None
     except UnicodeDecodeError as exc:
