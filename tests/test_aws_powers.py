@@ -7,6 +7,7 @@ import re
 import pytest
 
 from collectors.aws.evaluator.actions import catalog
+from collectors.aws.evaluator.escalation_paths import paths
 from collectors.aws.evaluator.powers import classified
 from scanner.records import POWERS
 from tests.aws_iam import allow, facts, grants, user
@@ -72,3 +73,26 @@ def test_the_lines_are_of_actions_that_exist() -> None:
 def test_the_strongest_power_of_an_action(action: str, power: str) -> None:
     (grant,) = grants(facts(users=[user("u", allow(action))]), "u")
     assert grant.powers[0] == power
+
+
+COMMAND = re.compile(
+    r":(Send|Start|Run|Execute|Invoke|Create|Put)\w{0,40}?(Command|Shell|CommandExecution|Sandbox|SSHPublicKey|Calculation\w*)$"
+)
+"""Names of actions that run a command or open a shell in something that runs with an identity."""
+RUNS_NO_IDENTITY = {
+    "elemental-support-cases:CreateS3CLIUploadCommand": "a command line to copy",
+    "gameliftstreams:CreateStreamSessionAdminShell": "a streamed application, without a role",
+    "iot:CreateCommand": "a device's own",
+    "iotmanagedintegrations:SendManagedThingCommand": "a device's own",
+    "iot:StartCommandExecution": "a device's own",
+    "qldb:SendCommand": "a statement in a ledger",
+}
+
+
+def test_every_action_that_runs_a_command_is_a_step_of_a_path_or_runs_with_no_identity() -> None:
+    known = catalog()
+    found = {name for name in known.names if COMMAND.search(name)}
+    steps = {action for path in paths() for step in path.steps for action in step.actions}
+    assert sorted(found - steps - set(RUNS_NO_IDENTITY)) == []
+    assert len(found & steps) >= 5
+    assert set(RUNS_NO_IDENTITY) <= found
