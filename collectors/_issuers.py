@@ -106,7 +106,14 @@ KNOWN: dict[str, Issuer] = {
     "api.pulumi.com/oidc": _audience_of('"aws:" and the organization'),
     "oidc.vercel.com": _audience_of('"https://vercel.com/" and the team'),
     "sandboxes.cloud": _audience_of("the organization"),
-    "cognito-identity.amazonaws.com": Issuer(family="cognito", shared=True, form="the identity pool ID"),
+    **dict.fromkeys(
+        (
+            "cognito-identity.amazonaws.com",
+            "cognito-identity-us-gov.amazonaws.com",
+            "cognito-identity.cn-north-1.amazonaws.com.cn",
+        ),
+        Issuer(family="cognito", shared=True, form="the identity pool ID"),
+    ),
     "accounts.google.com": Issuer(
         family="google", shared=True, form="the unique ID of the service account, a number"
     ),
@@ -115,7 +122,8 @@ KNOWN: dict[str, Issuer] = {
 }
 _PRIVATE = Issuer(family="private", shared=False, form="as the issuer writes it")
 _CLUSTER = re.compile(
-    r"^(oidc\.eks\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/id/|(oidc|[a-z0-9-]+\.oic)\.prod-aks\.azure\.(com|us|cn)/)",
+    r"^(oidc\.eks\.[a-z0-9-]+\.(amazonaws\.(com(\.cn)?|eu)|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)/id/"
+    r"|(oidc|[a-z0-9-]+\.oic)\.prod-aks\.azure\.(com|us|cn)/)",
     re.ASCII,
 )
 """https://docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html,

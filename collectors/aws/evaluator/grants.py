@@ -318,7 +318,7 @@ def _assumes_elsewhere(piece: Piece, reach: ReachableResources) -> bool:
     """Return whether a piece assumes roles of other accounts, about which nothing is known here."""
     if not names_service(piece.row.statement, piece.actions & catalog().of(["sts:AssumeRole"])):
         return False
-    if glob(piece.resource, "arn:aws:iam::000000000000:role/any-role"):
+    if glob(piece.resource, f"arn:{reach.partition}:iam::000000000000:role/any-role"):
         return piece.truth is Truth.YES
     parts = piece.resource.split(":")
     return len(parts) > 5 and parts[4].isdigit() and parts[4] != reach.account

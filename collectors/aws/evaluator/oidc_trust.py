@@ -93,7 +93,7 @@ def oidc_verdict(name: str, tests: list[Test], *, writes: bool) -> OidcVerdict:
         return misconfigured
     match issuer.family:
         case "cognito":
-            return _cognito(pins, tests)
+            return _cognito(name, pins, tests)
         case "audience" | "google":
             return _by_audience(issuer, pins, tests, name)
         case _:
@@ -299,8 +299,7 @@ def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name:
     return OidcVerdict(exposure="exact" if exact else "organization", why=describe_tests(tests))
 
 
-def _cognito(pins: dict[str, Test], tests: list[Test]) -> OidcVerdict:
-    name = "cognito-identity.amazonaws.com"
+def _cognito(name: str, pins: dict[str, Test], tests: list[Test]) -> OidcVerdict:
     amr = [
         value.lower()
         for test in tests

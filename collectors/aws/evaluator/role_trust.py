@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
-from collectors.aws.evaluator.partitions import service_principal
+from collectors.aws.evaluator.partitions import COGNITO, service_principal
 from collectors.aws.evaluator.policy import PolicyDocument, Statement, glob
 from collectors.aws.evaluator.resource_control import as_known, caller
 
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
     from collectors.aws.evaluator.facts import AwsFacts
     from collectors.aws.evaluator.principals import Principal
-
-
-COGNITO = "cognito-identity.amazonaws.com"
-"""A service that issues role sessions but is trusted as an identity provider."""
 
 
 class RoleTrust(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +71,9 @@ def _sort(document: PolicyDocument, account: str, partition: str, as_of: datetim
                     services[service] = max(truth, services.get(service, Truth.NO))
             elif kind == "Federated":
                 federated.append(value)
-                if value.lower() == COGNITO and statement.covers_action("sts:AssumeRoleWithWebIdentity"):
+                if service_principal(value) == COGNITO and statement.covers_action(
+                    "sts:AssumeRoleWithWebIdentity"
+                ):
                     truth = holds(statement.conditions, context, allow=True)
                     services[COGNITO] = max(truth, services.get(COGNITO, Truth.NO))
             elif kind == "*" or value in {account, root}:

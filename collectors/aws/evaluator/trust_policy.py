@@ -283,7 +283,8 @@ class RoleTrustReader:
         pins = claims_of(tests)
         reserved = ":role/aws-reserved/" in self.principal.arn
         provider = value.rpartition("/")[2]
-        audience = TrustChange(key="SAML:aud", values=(saml_audience(self.facts.partition),))
+        sign_in = saml_audience(self.facts.partition)
+        audience = None if sign_in is None else TrustChange(key="SAML:aud", values=(sign_in,))
         if "saml:aud" not in pins:
             return TrustVerdict(
                 kind="saml",
@@ -292,7 +293,9 @@ class RoleTrustReader:
                 problem="SAML-1",
                 severity="high",
                 why=f"trusts the SAML provider {provider} without a condition on SAML:aud",
-                fix=str(audience),
+                fix="Add a condition on SAML:aud with the address of the sign-in."
+                if audience is None
+                else str(audience),
                 change=audience,
             )
         user = [
