@@ -110,7 +110,7 @@ def test_roles_of_any_account_may_be_assumed_in_every_partition(partition: str) 
         users=[user("ci", allow("sts:AssumeRole", f"arn:{partition}:iam::*:role/*"))], partition=partition
     )
     (grant,) = grants(of, "ci")
-    assert grant.powers == ["become-other"]
+    assert "become-other" in grant.powers
 
 
 @pytest.mark.parametrize(
