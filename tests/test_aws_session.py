@@ -23,6 +23,7 @@ from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.http import Reply
 from sandbox.kit.server import LoopbackServer
 from scanner.collect.collector import Run
+from scanner.collect.failures import SourceError
 from scanner.collect.night_order import ImplausibleTimeError
 from scanner.collect.run import collect_snapshot
 from scanner.command.progress import LogProgress
@@ -66,6 +67,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
             self.wfile.write(body)
 
         do_GET = do_POST  # noqa: N815
+        do_HEAD = do_POST  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
@@ -347,6 +349,16 @@ def test_an_endpoint_that_is_not_there_is_unreachable(answers: Answers) -> None:
     failure = explain(raised.value)
     assert failure is not None
     assert failure.reason == "unreachable"
+
+
+def test_a_bucket_that_redirects_is_malformed_and_not_asked_again(answers: Answers) -> None:
+    answers.bodies = [(302, b"")]
+    with pytest.raises(SourceError) as raised:
+        access(answers).client("s3").get_bucket_policy(Bucket="exports")
+    assert answers.asked == 1
+    failure = explain(raised.value)
+    assert failure is not None
+    assert failure.reason == "malformed"
 
 
 def test_what_we_do_not_know_is_a_bug() -> None:

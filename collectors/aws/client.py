@@ -121,6 +121,10 @@ class Access:
 
     def _before_call(self, model: Any, **_: Any) -> None:
         service, operation = model.service_model.service_name, model.name
+        if (service, operation) == ("s3", "HeadBucket"):
+            # botocore looks for the region of a bucket whose answer is a redirect:
+            # https://github.com/boto/botocore/blob/develop/botocore/utils.py (S3RegionRedirectorv2)
+            raise SourceError("malformed", "the bucket answered with a redirect, which is not followed")
         if not is_listed(service, operation):
             raise NotReadOnlyError(f"{service}:{operation} is not on the list of permitted reads")
         if self._run.stopping.is_set():
