@@ -168,6 +168,7 @@ def test_a_pipeline_signs_in_by_its_own_token(night: list[Record]) -> None:
     links = {(row.relation, row.target_id) for row in of(night, Link) if row.source_id == pipeline.id}
     assert links == {
         ("uses", "arn:aws:iam::200000000002:role/deploy-risk"),
+        ("uses", "publish-risk@lantern-build.iam.gserviceaccount.com"),
         ("deploys", "aws:ecs-service-name:core/risk-engine"),
     }
 

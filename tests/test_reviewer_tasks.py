@@ -64,7 +64,7 @@ def rows_of(page: Page, area: str) -> int:
 def test_the_worst_excess_and_its_cut(page: Page) -> None:
     tab_to(page, "See the paths and where to cut them", 30)
     page.keyboard.press("Enter")
-    tab_to(page, "^lanternpay/payments › azure-pipelines.yml$", 12)
+    tab_to(page, r"^argocd/payments-worker \(argo-application\)$", 12)
     page.keyboard.press("Enter")
     assert page.url.endswith("#pair-1")
     expect(page.locator("#pair-1 .cuthead")).to_contain_text("Cut here")
