@@ -33,6 +33,8 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     """The name of the pipeline, secret or other thing that it is about."""
     about: str
     """What makes it the same in two revisions: its rule, its subject, and what is wrong, but not its line."""
+    alike: str
+    """What it shares with the same finding in a file of another name: its rule and what is wrong."""
 
     @property
     def rank(self) -> int:

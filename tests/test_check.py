@@ -103,6 +103,25 @@ def test_only_what_the_change_brings_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_that_is_renamed_brings_nothing_but_what_is_added_to_it(tmp_path: Path) -> None:
+    folder = committed(tmp_path / "shop", SOUND + TITLE)
+    (folder / ".github/workflows/ci.yml").rename(folder / ".github/workflows/build.yml")
+    assert checked(folder, "--base", "main")[1]["findings"] == []
+    checkout(folder, SOUND + TITLE + BODY, ".github/workflows/build.yml")
+    assert found(checked(folder, "--base", "main")[1]) == [(INJECTION, ".github/workflows/build.yml", 9)]
+
+
+def test_a_weakness_that_moves_to_a_file_that_was_there_is_new(tmp_path: Path) -> None:
+    folder = committed(tmp_path / "shop", SOUND + TITLE)
+    checkout(folder, SOUND, ".github/workflows/other.yml")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "two")
+    git(folder, "branch", "-f", "main")
+    checkout(folder, SOUND)
+    checkout(folder, SOUND + TITLE, ".github/workflows/other.yml")
+    assert found(checked(folder, "--base", "main")[1]) == [(INJECTION, ".github/workflows/other.yml", 8)]
+
+
 def test_what_the_other_branch_has_since_is_not_the_change(tmp_path: Path) -> None:
     folder = committed(tmp_path / "shop", SOUND + TITLE)
     git(folder, "checkout", "-q", "main")
@@ -185,6 +204,8 @@ def test_what_is_not_read_is_told(tmp_path: Path) -> None:
     checkout(tmp_path, "on: [push\njobs: {", ".github/workflows/broken.yml")
     code, document = checked(tmp_path)
     assert code == Exit.COVERAGE
+    checkout(tmp_path, SOUND + TITLE)
+    assert checked(tmp_path)[0] == Exit.COVERAGE
     assert [(one["reason"], "broken.yml" in one["what"]) for one in document["not_read"]] == [
         ("malformed", True)
     ]

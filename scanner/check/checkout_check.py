@@ -20,7 +20,7 @@ from scanner.safe_text import plain
 from scanner.secrets.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from scanner.analyze.rule import Rule
@@ -74,7 +74,9 @@ def check(
                 changes = reach_changes(before, night) if against else []
             elif against:
                 changes = reach_changes(None, night)
-            found = brought(known, found)
+            found = brought(
+                known, found, gone=_only_in(earlier, path, known), added=_only_in(path, earlier, found)
+            )
         elif against:
             changes = reach_changes(None, night)
     prefix = _prefix(path, root)
@@ -87,6 +89,17 @@ def check(
         problems=problems, unread=not_read,
         excerpts={f"{one.path}:{one.line}": text for one in kept if (text := _excerpt(one, files)) is not None},
     )  # fmt: skip
+
+
+def _only_in(here: Path, there: Path, named: Iterable[Occurrence]) -> set[str]:
+    """Return the files with findings that only one of two trees has."""
+    if not here.is_dir():
+        return set()
+    return {
+        one.path
+        for one in named
+        if one.path and (here / one.path).exists() and not (there / one.path).exists()
+    }
 
 
 def _prefix(path: Path, root: Path | None) -> str:

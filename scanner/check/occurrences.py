@@ -11,7 +11,7 @@ from scanner.rule_texts import rules_in_force
 from scanner.sarif import FINDINGS, places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from scanner.night import Night
 
@@ -51,13 +51,22 @@ def unread(night: Night) -> list[Unread]:
     return [*found, *(Unread(what=what, reason="unresolved") for (what,) in references)]
 
 
-def brought(before: Iterable[Occurrence], after: Iterable[Occurrence]) -> list[Occurrence]:
-    """Return those that a change brings: what is there more often than before, or more severe."""
+def brought(
+    before: Iterable[Occurrence], after: Iterable[Occurrence], *, gone: Container[str], added: Container[str]
+) -> list[Occurrence]:
+    """Return those that a change brings: what is there more often than before, or more severe.
+
+    ``gone`` are the files that only the base has, ``added`` those that it lacks: what stood in a file that is gone and
+    stands in an added one has moved.
+    """
     known = Counter((one.about, one.severity) for one in before)
+    moved = Counter((one.alike, one.severity) for one in before if one.path in gone)
     new = []
     for one in after:
         if known[(one.about, one.severity)]:
             known[(one.about, one.severity)] -= 1
+        elif one.path in added and moved[(one.alike, one.severity)]:
+            moved[(one.alike, one.severity)] -= 1
         else:
             new.append(one)
     return new
@@ -90,6 +99,7 @@ def _parts(
         yield Occurrence(
             severity=one["severity"], confidence=one["confidence"], path=one["path"], line=one["line"],
             what=f"{one['what']}{job}", fix=one["fix"], about="\0".join((row["rule"], row["subject"], one["code"], one["what"], job)),
+            alike="\0".join((row["rule"], one["code"], one["what"], job)),
             **common,
         )  # fmt: skip
 
@@ -99,5 +109,5 @@ def _whole(row: Mapping[str, Any], common: dict[str, str]) -> Occurrence:
     return Occurrence(
         severity=row["severity"], confidence=row["confidence"], path=found[0].path if found else None,
         line=found[0].line if found else None, what=row["detail"], fix=" ".join(row["fix"].split()),
-        about="\0".join((row["rule"], row["subject"])), **common,
+        about="\0".join((row["rule"], row["subject"])), alike=row["rule"], **common,
     )  # fmt: skip

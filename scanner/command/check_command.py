@@ -42,7 +42,8 @@ def check(
 ) -> None:  # fmt: skip
     """Check the pipeline definitions of one checkout, and what a change does to reach. Keeps nothing.
 
-    Exit code 3: findings of --fail-on or higher, or new reach. Exit code 4: a definition could not be read.
+    Exit code 3: findings of --fail-on or higher, or new reach. Exit code 4: a definition could not be read, whatever was
+    found in others.
     """
     import msgspec
 
@@ -76,9 +77,12 @@ def check(
         failing = -1 if fail_on == "never" else SEVERITIES.index(fail_on)
         shown = msgspec.structs.replace(checked, found=[one for one in checked.found if one.rank <= lowest])
         say(load_check_format(form).text_of(shown))
-        if any(one.rank <= failing for one in checked.found) or (checked.reach and fail_on != "never"):
-            raise typer.Exit(Exit.FINDINGS)
-        raise typer.Exit(Exit.COVERAGE if checked.blind else Exit.OK)
+        if checked.blind:
+            raise typer.Exit(Exit.COVERAGE)
+        failed = any(one.rank <= failing for one in checked.found) or (
+            bool(checked.reach) and fail_on != "never"
+        )
+        raise typer.Exit(Exit.FINDINGS if failed else Exit.OK)
 
 
 def _loaded(config: Path | None, exceptions: Path | None) -> Loaded:
