@@ -6,6 +6,7 @@ The trust policies are AWS's documented forms for GitHub
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +15,7 @@ import pytest
 from scanner.pipeline.outcome import Exit
 from scanner.records import Identity
 from tests.aws_iam import ACCOUNT, allow, document, facts, records, role
+from tests.export_schemas import problems, published
 from tests.sealed_night import account, everything, run_of, seal_night
 from tests.test_check import checked, checkout, committed, git
 from tests.test_cli import call
@@ -78,6 +80,15 @@ def test_a_change_that_lets_outsiders_become_an_administrator_is_told(tmp_path: 
     assert "from outside (pull_request_target)" in sentence
     out = call("check", folder, "--base", "main", "--against", snapshot)[1]
     assert f".github/workflows/ci.yml: reach: {sentence}" in out
+    document = json.loads(
+        call("check", folder, "--base", "main", "--against", snapshot, "--format", "sarif")[1]
+    )
+    assert problems(published("sarif-2.1.0"), document) == []
+    assert sentence in [one["message"]["text"] for one in document["runs"][0]["results"]]
+    code, _, err = call("check", folder / ".github", "--against", snapshot)
+    assert (code, "needs the whole checkout" in err) == (Exit.USAGE, True), (
+        "its tokens are not known from a part"
+    )
     gitlab = call("check", folder, "--base", "main", "--against", snapshot, "--format", "gitlab")[1]
     assert sentence in gitlab
 

@@ -35,6 +35,18 @@ def test_no_input_of_the_action_is_part_of_its_script() -> None:
     assert code == Exit.OK, out
 
 
+def test_no_module_of_the_checked_folder_runs(tmp_path: Path) -> None:
+    """``-m`` puts the current folder first on the path, ``-I`` does not (https://docs.python.org/3/using/cmdline.html)."""
+    (step,) = ACTION["runs"]["steps"]
+    assert re.findall(r"python[3\"]* (-\S+ -m)", step["run"]) == ["-I -m"] * 3
+    ran = tmp_path / "ran"
+    (tmp_path / "venv.py").write_text(f"open({str(ran)!r}, 'w')")
+    subprocess.run(
+        [sys.executable, "-I", "-m", "venv", "--help"], cwd=tmp_path, check=True, capture_output=True
+    )
+    assert not ran.exists()
+
+
 def test_the_action_installs_what_is_pinned_with_a_hash() -> None:
     pinned = (ROOT / "requirements-check.lock").read_text()
     everything = (ROOT / "requirements.lock").read_text()

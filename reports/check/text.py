@@ -33,7 +33,7 @@ def text_of(checked: Checked) -> str:
     return "\n".join(_no_command(line) for line in [*lines, summary(checked)])
 
 
-_COMMAND = re.compile(r"(?m)^[ \t]{0,99}(?=::|##)|##(?=vso\[)")
+_COMMAND = re.compile(r"(?m)^[ \t]{0,99}(?=::|##)|##(?=\[|vso\[)")
 
 
 def _no_command(line: str) -> str:

@@ -56,6 +56,9 @@ def check(
     root = root_of(path)
     if base is not None and root is None:
         raise BaseError(f"--base {base}: {path} is in no git checkout")
+    if against is not None and root is not None and path.is_dir() and path != root:
+        # The repository, and with it what its tokens say, is known from the root only.
+        raise BaseError(f"--against needs the whole checkout or one file: check {root}")
     beside = against.snapshot if against else None
     with ExitStack() as stack:
         simulated = partial(simulated_night, settings=settings, rules=rules, as_of=as_of, beside=beside)
